@@ -20,7 +20,7 @@ use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use crate::Error;
 
-pub(crate) use columns::{Columns, count, list_limit, millis, parse_scope, scope_text};
+pub(crate) use columns::{Columns, count, millis, scope_text};
 
 /// How long a write waits for its turn.
 const WRITE_WAIT: Duration = Duration::from_secs(10);
@@ -157,7 +157,11 @@ impl Store {
     /// # Errors
     /// If its turn does not come within ten seconds, or the store cannot be written.
     pub async fn write(&self) -> Result<Write, Error> {
-        Ok(Write(self.writer.begin_with("BEGIN IMMEDIATE").await?))
+        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Write {
+            transaction,
+            spool_epoch: self.instance.spool_epoch,
+        })
     }
 
     /// Closes every connection; what is under way ends first.
@@ -189,7 +193,10 @@ pub struct Read(Transaction<'static, Sqlite>);
 
 /// One write transaction. Queries run on `&mut *write`; dropped without [`Write::commit`] it never was.
 #[derive(Debug)]
-pub struct Write(Transaction<'static, Sqlite>);
+pub struct Write {
+    transaction: Transaction<'static, Sqlite>,
+    spool_epoch: SpoolEpoch,
+}
 
 impl Write {
     /// Commits; everything is on disk when this returns.
@@ -197,7 +204,12 @@ impl Write {
     /// # Errors
     /// If the store cannot be written; then nothing was.
     pub async fn commit(self) -> Result<(), Error> {
-        Ok(self.0.commit().await?)
+        Ok(self.transaction.commit().await?)
+    }
+
+    /// Returns the epoch of the platform's own audit records.
+    pub(crate) const fn spool_epoch(&self) -> SpoolEpoch {
+        self.spool_epoch
     }
 
     /// Raises the version of a scope by one, and returns it. To be called in every transaction that changes
@@ -235,13 +247,13 @@ impl Deref for Write {
     type Target = SqliteConnection;
 
     fn deref(&self) -> &SqliteConnection {
-        &self.0
+        &self.transaction
     }
 }
 
 impl DerefMut for Write {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
-        &mut self.0
+        &mut self.transaction
     }
 }
 

@@ -109,22 +109,11 @@ pub(crate) fn scope_text(scope: Scope) -> String {
 }
 
 /// Reads a scope as it is stored.
-pub(crate) fn parse_scope(text: &str) -> Result<Scope, Error> {
+fn parse_scope(text: &str) -> Result<Scope, Error> {
     if text == "instance" {
         return Ok(Scope::Instance);
     }
     text.parse()
         .map(Scope::Organization)
         .map_err(|e| damaged("scope", e))
-}
-
-/// Returns how many rows a page holds: what was asked for, 1 to 500, or 100.
-///
-/// # Errors
-/// If it is out of range.
-pub(crate) fn list_limit(limit: Option<u32>) -> Result<u32, Error> {
-    match limit.unwrap_or(100) {
-        limit @ 1..=500 => Ok(limit),
-        _ => Err(Error::invalid("limit: expected 1 to 500")),
-    }
 }
