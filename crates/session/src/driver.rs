@@ -1,0 +1,92 @@
+//! What both sides' drivers share: the pumps of a session, and the watch over streams that nobody reads.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use postern_domain::Reason;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+use crate::gate::Allowance;
+use crate::limits::Limits;
+use crate::pipe::Tally;
+use crate::pump::Pump;
+
+/// Times that a driver looks after connection and pumps before it lets other tasks run.
+pub(crate) const ROUNDS: usize = 16;
+
+/// The streams of one session.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    pumps: FuturesUnordered<Pump>,
+    pub(crate) tally: Arc<Tally>,
+    allowance: Arc<Allowance>,
+    watch: Interval,
+    limits: Limits,
+}
+
+impl Streams {
+    pub(crate) fn new(limits: &Limits, allowance: Arc<Allowance>) -> Self {
+        let period = (limits.stall / 4).max(std::time::Duration::from_millis(10));
+        let mut watch = tokio::time::interval_at(Instant::now() + period, period);
+        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            pumps: FuturesUnordered::new(),
+            tally: Arc::default(),
+            allowance,
+            watch,
+            limits: limits.clone(),
+        }
+    }
+
+    pub(crate) fn push(&self, pump: Pump) {
+        self.pumps.push(pump);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pumps.is_empty()
+    }
+
+    /// Runs every pump that was woken. Returns whether there was one, so that the connection may have
+    /// something to write.
+    pub(crate) fn pump(&mut self, cx: &mut Context<'_>) -> bool {
+        let before = self.tally.turns.load(Ordering::Relaxed);
+        while let Poll::Ready(Some(())) = self.pumps.poll_next_unpin(cx) {}
+        self.tally.turns.load(Ordering::Relaxed) != before
+    }
+
+    /// Lets the connection read another portion; to be called when the pumps have run.
+    pub(crate) fn refill(&self) {
+        self.allowance.refill();
+    }
+
+    /// Returns whether the connection stopped reading at the end of its portion.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.allowance.is_starved()
+    }
+
+    /// Returns how many streams more the peer has given up than let be answered.
+    pub(crate) fn abandoned(&self) -> usize {
+        self.tally.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// Resets streams that stood too long: unread ones once together they take more than half of the session's
+    /// window, and those that their holder has dropped.
+    pub(crate) fn poll_watch(&mut self, cx: &mut Context<'_>) {
+        while self.watch.poll_tick(cx).is_ready() {
+            let now = Instant::now();
+            let unread = self.tally.unread.load(Ordering::Relaxed);
+            let pressed = unread > self.limits.session_window as usize / 2;
+            for pump in Pin::new(&self.pumps).get_ref() {
+                let pipe = pump.pipe();
+                let stalled = pipe.stalled(now) >= self.limits.stall;
+                if stalled && (pressed || pipe.is_released()) {
+                    pipe.expire(Reason::OverQuota);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! A gateway and its clients, joined by a pipe in memory.
+
+use std::sync::Mutex;
+
+use postern_domain::{Port, Reason, ResourceAuthority, ResourceId, Timestamp};
+use postern_session::{
+    Ask, Connection, Ended, HandshakeError, Limits, Opening, OrderHand, Stream, handshake, orders, serve,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// The bytes that a pipe holds.
+pub(crate) const PIPE: usize = 1 << 18;
+
+/// Limits for tests.
+pub(crate) fn limits() -> Limits {
+    Limits::default()
+}
+
+/// Some resource, at this port.
+pub(crate) fn authority(port: u16) -> ResourceAuthority {
+    ResourceAuthority {
+        resource: ResourceId::generate(Timestamp::from_unix_seconds(1_800_000_000)),
+        port: Port::new(port).unwrap(),
+    }
+}
+
+/// A gateway that serves one session.
+pub(crate) struct Gateway {
+    far: Mutex<Option<DuplexStream>>,
+    hand: OrderHand,
+    serving: Option<JoinHandle<Ended>>,
+    openings: mpsc::Receiver<Opening>,
+}
+
+pub(crate) async fn echo(mut stream: Stream) {
+    while let Ok(Some(piece)) = stream.read_chunk(1 << 16).await {
+        if stream.write_chunk(piece).await.is_err() {
+            return;
+        }
+    }
+    let _gone = stream.shutdown().await;
+}
+
+impl Gateway {
+    fn with(limits: &Limits, handler: impl FnMut(Opening) -> Option<Opening> + Send + 'static) -> Self {
+        let (near, far) = tokio::io::duplex(PIPE);
+        let (hand, orders) = orders();
+        let limits = limits.clone();
+        let (sender, openings) = mpsc::channel(64);
+        let mut handler = handler;
+        let serving = tokio::spawn(async move {
+            serve(near, Ok(()), &limits, orders, move |opening| {
+                let kept = handler(opening);
+                let sender = sender.clone();
+                async move {
+                    match kept {
+                        Some(opening) if sender.is_closed() => echo(opening.accept()).await,
+                        Some(opening) => drop(sender.send(opening).await),
+                        None => {}
+                    }
+                }
+            })
+            .await
+        });
+        Self {
+            far: Mutex::new(Some(far)),
+            hand,
+            serving: Some(serving),
+            openings,
+        }
+    }
+
+    /// Accepts everything and echoes.
+    pub(crate) fn echoing() -> Self {
+        let mut gateway = Self::with(&limits(), Some);
+        gateway.openings.close();
+        gateway
+    }
+
+    /// Echoes, but refuses one port.
+    pub(crate) fn refusing_port(port: u16, reason: Reason) -> Self {
+        let mut gateway = Self::with(&limits(), move |opening| match opening.ask() {
+            Ask::Connect(authority) if authority.port.get() == port => {
+                opening.refuse(reason);
+                None
+            }
+            Ask::Connect(_) | Ask::Probe => Some(opening),
+        });
+        gateway.openings.close();
+        gateway
+    }
+
+    /// Drops every opening.
+    pub(crate) fn forgetting() -> Self {
+        Self::with(&limits(), |_| None)
+    }
+
+    /// Hands every opening to the test.
+    pub(crate) fn manual() -> Self {
+        Self::with(&limits(), Some)
+    }
+
+    /// Hands every opening to the test, with other limits.
+    pub(crate) fn manual_with(limits: &Limits) -> Self {
+        Self::with(limits, Some)
+    }
+
+    /// Takes the client's end of the pipe.
+    pub(crate) fn io(&self) -> DuplexStream {
+        self.far.lock().unwrap().take().unwrap()
+    }
+
+    pub(crate) async fn next(&mut self) -> Opening {
+        self.openings.recv().await.unwrap()
+    }
+
+    /// Opens a stream; returns the client's and the gateway's end.
+    pub(crate) async fn pair(&mut self, connection: &Connection) -> (Stream, Stream) {
+        let opening = async { self.next().await.accept() };
+        let (client, server) = tokio::join!(connection.open(authority(1)), opening);
+        (client.unwrap(), server)
+    }
+
+    pub(crate) fn end(&self, reason: Reason) {
+        self.hand.end(reason);
+    }
+
+    pub(crate) fn drain(&self) {
+        self.hand.drain();
+    }
+
+    pub(crate) fn abort(&self) {
+        self.serving.as_ref().unwrap().abort();
+    }
+
+    pub(crate) async fn ended(&mut self) -> Ended {
+        self.serving.take().unwrap().await.unwrap()
+    }
+}
+
+/// Begins a session with the gateway and drives it.
+pub(crate) async fn connect(gateway: &Gateway) -> Connection {
+    let (connection, driver) = handshake(gateway.io(), &limits()).await.unwrap();
+    tokio::spawn(driver.run());
+    connection
+}
+
+/// Begins a session with a gateway that does not admit it.
+pub(crate) async fn connect_refused(reason: Reason) -> HandshakeError {
+    let (near, far) = tokio::io::duplex(PIPE);
+    let (_hand, orders) = orders();
+    let limits = limits();
+    let serving = serve(near, Err(reason), &limits, orders, |_| std::future::ready(()));
+    let (ended, result) = tokio::join!(serving, handshake(far, &limits));
+    assert_eq!(ended, Ended::ByGateway(reason));
+    result.map(drop).unwrap_err()
+}
+
+/// Writes raw bytes and reads until the peer hangs up.
+pub(crate) async fn raw(mut io: DuplexStream, bytes: &[u8]) -> Vec<u8> {
+    io.write_all(bytes).await.unwrap();
+    let mut got = Vec::new();
+    let _reset = io.read_to_end(&mut got).await;
+    got
+}
