@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use postern_domain::{DaemonId, GatewayId, RelayId, SpoolEpoch};
+use postern_domain::{DaemonId, SpoolEpoch};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A text is not a reporter.
@@ -16,18 +16,13 @@ pub struct ParseReporterError;
 pub enum Reporter {
     /// The platform.
     Platform,
-    /// A relay.
-    Relay(RelayId),
-    /// A gateway.
-    Gateway(GatewayId),
+    /// A relay or a gateway.
+    Daemon(DaemonId),
 }
 
 impl From<DaemonId> for Reporter {
     fn from(daemon: DaemonId) -> Self {
-        match daemon {
-            DaemonId::Relay(id) => Self::Relay(id),
-            DaemonId::Gateway(id) => Self::Gateway(id),
-        }
+        Self::Daemon(daemon)
     }
 }
 
@@ -35,8 +30,7 @@ impl fmt::Display for Reporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Platform => f.write_str("platform"),
-            Self::Relay(id) => write!(f, "relay:{id}"),
-            Self::Gateway(id) => write!(f, "gateway:{id}"),
+            Self::Daemon(id) => id.fmt(f),
         }
     }
 }
@@ -87,15 +81,15 @@ impl fmt::Display for RecordKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postern_domain::Timestamp;
+    use postern_domain::{GatewayId, RelayId, Timestamp};
 
     #[test]
     fn reporters_have_one_text_form() {
         let now = Timestamp::from_unix_seconds(1);
         for reporter in [
             Reporter::Platform,
-            Reporter::Relay(RelayId::generate(now)),
-            Reporter::Gateway(GatewayId::generate(now)),
+            Reporter::Daemon(DaemonId::Relay(RelayId::generate(now))),
+            Reporter::Daemon(DaemonId::Gateway(GatewayId::generate(now))),
         ] {
             assert_eq!(reporter.to_string().parse(), Ok(reporter));
         }

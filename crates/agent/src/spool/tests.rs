@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 
 use postern_audit::{Hop, Record, Recorder};
-use postern_domain::GatewayId;
+use postern_domain::{DaemonId, GatewayId};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::*;
@@ -18,7 +18,9 @@ fn event() -> Event {
 }
 
 fn reporter() -> Reporter {
-    Reporter::Gateway("01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap())
+    Reporter::Daemon(DaemonId::Gateway(
+        "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
+    ))
 }
 
 /// A spool whose writer runs.
@@ -155,7 +157,7 @@ async fn another_reporters_spool_is_not_gone_on_with() {
     first.append(Durability::Soon).await.unwrap();
     let epoch = first.spool.epoch();
     first.end().await;
-    let other = Reporter::Gateway(GatewayId::generate(NOW));
+    let other = Reporter::Daemon(DaemonId::Gateway(GatewayId::generate(NOW)));
     let later = NOW.plus(std::time::Duration::from_secs(1));
     assert_ne!(Spool::open(&state, other, later).unwrap().0.epoch(), epoch);
 }

@@ -1,5 +1,7 @@
 //! Tests of the canonical encoding.
 
+use postern_domain::DaemonId;
+
 use super::*;
 
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -7,7 +9,7 @@ const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 fn small() -> Record {
     Record {
         key: RecordKey {
-            reporter: Reporter::Gateway(ID.parse().unwrap()),
+            reporter: Reporter::Daemon(DaemonId::Gateway(ID.parse().unwrap())),
             epoch: ID.parse().unwrap(),
             number: 7,
         },
