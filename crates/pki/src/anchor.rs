@@ -119,7 +119,8 @@ impl AuthorityCertificate {
         })
     }
 
-    /// Returns whether `child` names this authority, by subject and by key identifier, as the one that signed it.
+    /// Returns whether `child` names this authority, by subject and by key identifier, as the one that signed
+    /// it.
     pub(crate) fn is_named_by(&self, child: &Parsed<'_>) -> bool {
         self.has_the_name_in(child) && child.authority_key() == Some(&*self.key_id)
     }
@@ -191,8 +192,9 @@ pub struct TlsAnchor {
 }
 
 impl TlsAnchor {
-    /// Parses both certificates and checks that each has the form of its role, that both belong to `owner`, that the
-    /// root signed itself and the issuer, and that they differ. Their validity is judged at each use, not here.
+    /// Parses both certificates and checks that each has the form of its role, that both belong to `owner`,
+    /// that the root signed itself and the issuer, and that they differ. Their validity is judged at each
+    /// use, not here.
     ///
     /// # Errors
     /// Fails naming the authority and what is wrong with it.

@@ -1,4 +1,5 @@
-//! X.509 authorities: making them, and taking them out of the store again. Private keys leave only for sealing.
+//! X.509 authorities: making them, and taking them out of the store again. Private keys leave only for
+//! sealing.
 
 use std::fmt;
 
@@ -55,12 +56,12 @@ pub struct TlsAuthority {
 }
 
 impl TlsAuthority {
-    /// Makes an authority with a new key: a root signs itself, every other is signed by `parent`, the root of the same
-    /// owner.
+    /// Makes an authority with a new key: a root signs itself, every other is signed by `parent`, the root of
+    /// the same owner.
     ///
     /// # Errors
-    /// Fails for a role without an X.509 certificate, for an owner that cannot have the role, and for a parent that is
-    /// not the right one or not valid at `now`.
+    /// Fails for a role without an X.509 certificate, for an owner that cannot have the role, and for a
+    /// parent that is not the right one or not valid at `now`.
     pub fn new(
         role: AuthorityRole,
         owner: Scope,
@@ -115,8 +116,8 @@ impl TlsAuthority {
         })
     }
 
-    /// Takes an authority out of the store: its certificate, and its private key as [`Self::to_sealed_parts`] gave it.
-    /// Role and owner are what the certificate says.
+    /// Takes an authority out of the store: its certificate, and its private key as [`Self::to_sealed_parts`]
+    /// gave it. Role and owner are what the certificate says.
     ///
     /// # Errors
     /// Fails if the certificate has not the form of any role, or the key is another's.

@@ -29,7 +29,8 @@
 //! Time ::= INTEGER                          -- milliseconds since 1970-01-01 UTC
 //! ```
 //!
-//! The decoder takes what the encoder writes and nothing else: whatever it decodes encodes to the same bytes again.
+//! The decoder takes what the encoder writes and nothing else: whatever it decodes encodes to the same bytes
+//! again.
 
 use std::str::FromStr;
 
@@ -102,8 +103,8 @@ fn write_text(writer: DERWriter<'_>, value: &impl ToString) {
     writer.write_utf8_string(&value.to_string());
 }
 
-/// Reads a grant, strictly, and holds it against the rules of its kind: a probe has no project and no resources and is
-/// the platform's own, any other names a project and 1 to 32 resources.
+/// Reads a grant, strictly, and holds it against the rules of its kind: a probe has no project and no
+/// resources and is the platform's own, any other names a project and 1 to 32 resources.
 ///
 /// # Errors
 /// Fails on anything that [`encode_grant`] would not have written for a grant that follows those rules.
@@ -207,5 +208,129 @@ pub(crate) fn decode_session_expires(der: &[u8]) -> Result<Timestamp, GrantDerEr
         Ok(time)
     } else {
         Err(bad)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postern_domain::{Actor, GatewayId, OrganizationId, ResourceId, SessionId, UserId};
+
+    fn grant(resources: usize) -> Grant {
+        let now = Timestamp::from_unix_seconds(1_900_000_000);
+        let resource = || GrantedResource {
+            id: ResourceId::generate(now),
+            host: "db.internal".parse().unwrap(),
+            port: Port::new(5432).unwrap(),
+            protocol: Protocol::Postgres,
+        };
+        Grant {
+            kind: GrantKind::Connect,
+            organization: OrganizationId::generate(now),
+            project: Some(ProjectId::generate(now)),
+            gateway: GatewayId::generate(now),
+            actor: Actor::User(UserId::generate(now)),
+            session: SessionId::generate(now),
+            permission: Permission::Connect,
+            resources: (0..resources).map(|_| resource()).collect(),
+            session_expires: Timestamp::from_millis(1_900_000_000_123),
+        }
+    }
+
+    #[test]
+    fn grants_round_trip() {
+        for count in [1, 2, 32] {
+            let grant = grant(count);
+            assert_eq!(decode_grant(&encode_grant(&grant)), Ok(grant));
+        }
+        let mut probe = grant(0);
+        probe.kind = GrantKind::Probe;
+        probe.actor = Actor::Platform;
+        probe.project = None;
+        assert_eq!(decode_grant(&encode_grant(&probe)), Ok(probe));
+    }
+
+    #[test]
+    fn the_longest_grant_fits() {
+        let mut grant = grant(32);
+        let host = format!("{0}.{0}.{0}.{1}", "x".repeat(63), "x".repeat(61));
+        for resource in &mut grant.resources {
+            resource.host = host.parse().unwrap();
+        }
+        assert_eq!(decode_grant(&encode_grant(&grant)), Ok(grant));
+    }
+
+    #[test]
+    fn refuses_what_breaks_the_rules_of_its_kind() {
+        let change = |change: &dyn Fn(&mut Grant)| {
+            let mut grant = grant(1);
+            change(&mut grant);
+            decode_grant(&encode_grant(&grant)).is_err()
+        };
+        assert!(change(&|g| g.resources.clear()));
+        assert!(change(&|g| g.resources.extend(grant(32).resources)));
+        assert!(change(&|g| g.resources.push(g.resources[0].clone())));
+        assert!(change(&|g| g.project = None));
+        assert!(change(&|g| g.kind = GrantKind::Probe));
+        assert!(change(&|g| {
+            g.kind = GrantKind::Probe;
+            g.project = None;
+            g.resources.clear();
+        }));
+    }
+
+    #[test]
+    fn refuses_every_cut_and_every_further_byte() {
+        let der = encode_grant(&grant(2));
+        for length in 0..der.len() {
+            assert!(decode_grant(&der[..length]).is_err(), "{length}");
+        }
+        for byte in [0, 0x30, 0xff] {
+            assert!(decode_grant(&[&*der, &[byte]].concat()).is_err());
+        }
+        assert!(decode_grant(&vec![0x30; LONGEST + 1]).is_err());
+    }
+
+    #[test]
+    fn whatever_is_decoded_has_one_encoding() {
+        let der = encode_grant(&grant(2));
+        for byte in 0..der.len() {
+            for bit in 0..8 {
+                let mut bad = der.clone();
+                bad[byte] ^= 1 << bit;
+                if let Ok(decoded) = decode_grant(&bad) {
+                    assert_eq!(encode_grant(&decoded), bad, "byte {byte} bit {bit}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_lengths_in_a_longer_form_than_needed() {
+        // The outer length, written with one byte more than it needs.
+        let der = encode_grant(&grant(1));
+        assert_eq!(der[..2], [0x30, 0x82]);
+        let long = [&[0x30, 0x83, 0][..], &der[2..]].concat();
+        assert!(decode_grant(&long).is_err());
+        let indefinite = [&[0x30, 0x80][..], &der[4..], &[0, 0]].concat();
+        assert!(decode_grant(&indefinite).is_err());
+    }
+
+    #[test]
+    fn the_end_of_a_session_is_one_integer() {
+        let end = Timestamp::from_millis(1_900_000_000_123);
+        assert_eq!(decode_session_expires(&encode_session_expires(end)), Ok(end));
+        let far = yasna::construct_der(|w| w.write_u64(u64::MAX));
+        for bad in [
+            &[][..],
+            &[2, 0],
+            &[2, 1, 0x80],
+            &[2, 2, 0, 1],
+            &[4, 1, 1],
+            &[2, 1, 1, 0],
+            &far,
+        ] {
+            assert!(decode_session_expires(bad).is_err(), "{bad:?}");
+        }
     }
 }

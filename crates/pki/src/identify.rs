@@ -1,5 +1,5 @@
-//! Whom a certificate speaks of: its names, held against the leg and against each other. Called only by the judge,
-//! after the chain was verified.
+//! Whom a certificate speaks of: its names, held against the leg and against each other. Called only by the
+//! judge, after the chain was verified.
 
 use postern_domain::{
     GatewayId, Grant, Host, Identity, InstanceId, OrganizationId, Pin, Reason, RelayId, Scope, SessionId,

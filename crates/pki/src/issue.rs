@@ -78,9 +78,9 @@ pub fn issue(
 /// Issues a leaf. Its public key is the request's; every name is the leaf's.
 ///
 /// # Errors
-/// Fails if the authority is not the one for this leaf or not valid at `now`, if the request is one for another kind
-/// of certificate, if the leaf breaks a rule of the profile table or its session is over, and if the serial number is
-/// longer than 20 bytes with its sign.
+/// Fails if the authority is not the one for this leaf or not valid at `now`, if the request is one for
+/// another kind of certificate, if the leaf breaks a rule of the profile table or its session is over, and if
+/// the serial number is longer than 20 bytes with its sign.
 pub fn issue_with(
     authority: &TlsAuthority,
     leaf: &Leaf,

@@ -35,8 +35,8 @@ pub fn issue_ssh(
 /// Issues an SSH certificate. Its public key is the request's; every name is the leaf's.
 ///
 /// # Errors
-/// Fails if the authority is not the one for this leaf, if the request is one for another kind of daemon, if the leaf
-/// breaks a rule of the profile table, and if the serial number is longer than 8 bytes.
+/// Fails if the authority is not the one for this leaf, if the request is one for another kind of daemon, if
+/// the leaf breaks a rule of the profile table, and if the serial number is longer than 8 bytes.
 pub fn issue_ssh_with(
     authority: &SshAuthority,
     leaf: &SshLeaf,
@@ -96,7 +96,8 @@ pub fn issue_ssh_with(
     })
 }
 
-/// Says an SSH certificate's validity in our words: OpenSSH counts its end as the first moment that is not valid.
+/// Says an SSH certificate's validity in our words: OpenSSH counts its end as the first moment that is not
+/// valid.
 pub(crate) fn ssh_validity(valid_after: u64, valid_before: u64) -> Validity {
     let end = whole_seconds(Timestamp::from_unix_seconds(valid_before));
     Validity {

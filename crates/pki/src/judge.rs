@@ -6,13 +6,14 @@
 //! 3. that authority's key signed it (`bad_signature`);
 //! 4. it, its issuer and the root are valid now (`certificate_expired`, `certificate_not_yet_valid`);
 //! 5. it is a leaf for exactly this use (`wrong_usage`);
-//! 6. its names are right (`wrong_usage` for its unit, `wrong_name`, `wrong_organization`), then gateway, relay and key
-//!    (`wrong_gateway`, `wrong_relay`, `key_not_pinned`);
+//! 6. its names are right (`wrong_usage` for its unit, `wrong_name`, `wrong_organization`), then gateway, relay
+//!    and key (`wrong_gateway`, `wrong_relay`, `key_not_pinned`);
 //! 7. its grant is right and its session runs (`grant_missing`, `grant_malformed`, `session_expired`);
 //! 8. neither it, nor its key, nor an authority above it was revoked (`revoked`).
 //!
-//! The path is verified by rustls-webpki, from the leaf over the leg's one issuer to the leg's root; what else the peer
-//! presented is never looked at. Only the first certificate counts, the one whose key signed the handshake.
+//! The path is verified by rustls-webpki, from the leaf over the leg's one issuer to the leg's root; what
+//! else the peer presented is never looked at. Only the first certificate counts, the one whose key signed
+//! the handshake.
 
 use std::slice;
 use std::time::Duration;
@@ -31,8 +32,8 @@ use crate::{FreshTrust, Leg, TlsAnchor};
 /// The one algorithm by which certificates are signed.
 const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[webpki::aws_lc_rs::ECDSA_P256_SHA256];
 
-/// Judges a peer by what he presented on this leg. The caller has seen that the key of the first certificate signed the
-/// handshake.
+/// Judges a peer by what he presented on this leg. The caller has seen that the key of the first certificate
+/// signed the handshake.
 ///
 /// # Errors
 /// Says why the certificate is refused; the module's source says in which order.
@@ -46,8 +47,8 @@ pub fn judge(
     judge_parsed(leg, presented, &parsed, trust, now).map_err(|denied| denied.claimed(Claimed::by(&parsed)))
 }
 
-/// Checks chain, signature, validity and usage, and nothing of the identity: for the TLS library's verifiers, which can
-/// return no proof. [`judge`] follows when the handshake is done.
+/// Checks chain, signature, validity and usage, and nothing of the identity: for the TLS library's verifiers,
+/// which can return no proof. [`judge`] follows when the handshake is done.
 ///
 /// # Errors
 /// Says why the certificate is refused.
@@ -112,8 +113,8 @@ fn chain<'t>(
 ) -> Result<&'t TlsAnchor, Denied> {
     let anchor = authority(leg, parsed, trust)?;
     let path = path(leg, presented, anchor, now);
-    // The library looks at validity and usage before signatures. On failure the signature is looked at first, for the
-    // sake of the reason; on success there is no need to do it twice.
+    // The library looks at validity and usage before signatures. On failure the signature is looked at first,
+    // for the sake of the reason; on success there is no need to do it twice.
     if path.is_err() && !anchor.issuer().signed(parsed) {
         return deny(
             Reason::BadSignature,
@@ -131,8 +132,8 @@ fn chain<'t>(
     }
 }
 
-/// What the path's failure means where the steps before found nothing. The library's errors are open-ended, and whatever
-/// it may add refuses, too.
+/// What the path's failure means where the steps before found nothing. The library's errors are open-ended,
+/// and whatever it may add refuses, too.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "the enum is the library's, with forty variants, and non-exhaustive"

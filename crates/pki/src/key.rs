@@ -80,8 +80,8 @@ impl rcgen::SigningKey for P256Key {
     }
 }
 
-/// The private key of a leaf, on its holder's side, with the one certificate request that it makes. The key never
-/// crosses the network.
+/// The private key of a leaf, on its holder's side, with the one certificate request that it makes. The key
+/// never crosses the network.
 pub struct LeafKey {
     key: P256Key,
     pkcs8: Zeroizing<Vec<u8>>,
@@ -133,8 +133,8 @@ impl LeafKey {
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.pkcs8.to_vec()))
     }
 
-    /// Returns the certificate request as PEM (PKCS #10, RFC 2986): the public key, an empty subject, and the proof
-    /// of possession. It is the same at every call.
+    /// Returns the certificate request as PEM (PKCS #10, RFC 2986): the public key, an empty subject, and the
+    /// proof of possession. It is the same at every call.
     #[must_use]
     pub fn csr_pem(&self) -> String {
         pem::encode(pem::REQUEST, &self.csr)

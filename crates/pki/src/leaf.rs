@@ -143,8 +143,8 @@ impl Leaf {
         }
     }
 
-    /// Whether an authority of this owner may sign it. An instance's authorities serve every organization on the
-    /// relay leg; all else stays within its owner.
+    /// Whether an authority of this owner may sign it. An instance's authorities serve every organization on
+    /// the relay leg; all else stays within its owner.
     pub(crate) fn may_be_signed_by(&self, owner: Scope, owner_id: &str) -> bool {
         match self {
             Self::RelayServer { instance, scope, .. } => {
@@ -197,7 +197,8 @@ pub(crate) fn grant_fault(grant: &Grant) -> Option<&'static str> {
     }
 }
 
-/// The common name of a relay's certificate: its host, or its id where the host is longer than a common name can be.
+/// The common name of a relay's certificate: its host, or its id where the host is longer than a common name
+/// can be.
 pub(crate) fn relay_common_name(relay: RelayId, host: &Host) -> String {
     let host = host.to_string();
     if host.len() <= LONGEST_COMMON_NAME {

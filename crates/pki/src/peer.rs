@@ -1,5 +1,5 @@
-//! Verified peers: the proof that a certificate was judged for a leg, and what it said. A live connection asks it again
-//! and again whether it still holds.
+//! Verified peers: the proof that a certificate was judged for a leg, and what it said. A live connection
+//! asks it again and again whether it still holds.
 
 use postern_domain::{
     AuthorityRole, GatewayId, Grant, Identity, OrganizationId, Pin, Reason, Scope, Serial, SessionId,
@@ -115,14 +115,15 @@ impl VerifiedPeer {
         self.certified.issuer
     }
 
-    /// Returns the name of the authority that issued the certificate, such as "Organization Gateway Server CA".
+    /// Returns the name of the authority that issued the certificate, such as "Organization Gateway Server
+    /// CA".
     #[must_use]
     pub fn issuer_title(&self) -> String {
         title(self.authority.role, self.authority.owner)
     }
 
-    /// Returns the moment from which it holds no more by itself: the end of a client's session, or the first moment
-    /// after a daemon's certificate. Revocation may end it before.
+    /// Returns the moment from which it holds no more by itself: the end of a client's session, or the first
+    /// moment after a daemon's certificate. Revocation may end it before.
     #[must_use]
     pub fn ends(&self) -> Timestamp {
         self.session_expires.unwrap_or_else(|| {
@@ -130,9 +131,9 @@ impl VerifiedPeer {
         })
     }
 
-    /// Judges a live connection again. A client's certificate bounds its handshake only, so a session holds until it
-    /// expires; a daemon holds while its certificate is valid. Both end when an authority above them is no longer
-    /// trusted, not valid any more, or revoked, and when the certificate or its key is.
+    /// Judges a live connection again. A client's certificate bounds its handshake only, so a session holds
+    /// until it expires; a daemon holds while its certificate is valid. Both end when an authority above them
+    /// is no longer trusted, not valid any more, or revoked, and when the certificate or its key is.
     ///
     /// # Errors
     /// Says why it holds no more.

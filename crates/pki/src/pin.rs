@@ -21,15 +21,15 @@ pub fn pin_of_spki(der: &[u8]) -> Pin {
     Pin::from_digest(sha256(der))
 }
 
-/// Returns the pin of an SSH key: that of the same key as SubjectPublicKeyInfo, so that a revoked key is found
-/// whichever kind of certificate it is in.
+/// Returns the pin of an SSH key: that of the same key as SubjectPublicKeyInfo, so that a revoked key is
+/// found whichever kind of certificate it is in.
 #[must_use]
 pub fn pin_of_ssh_key(key: &PublicKey) -> Pin {
     Pin::from_digest(key.spki_sha256())
 }
 
-/// Returns the pin of the key in a certificate; nothing of the certificate is verified. `None` if it cannot be
-/// read.
+/// Returns the pin of the key in a certificate; nothing of the certificate is verified. `None` if it cannot
+/// be read.
 #[must_use]
 pub fn pin_of_certificate(der: &CertificateDer<'_>) -> Option<Pin> {
     Parsed::parse(der).ok().map(|parsed| parsed.key)

@@ -18,9 +18,9 @@
 //! | gateway, SSH user | relay SSH client | – | gateway | – | 24 h |
 //!
 //! The owner is the organization's id, or the instance's. A title is [`title`]. A leaf's key usage is
-//! digitalSignature and nothing else; it is marked as no authority; every certificate names its authority's key
-//! (AKI) and its own (SKI). A client's certificate never outlives its session, and no certificate its authority.
-//! Each begins [`BACK_DATING`] before it was made, for the sake of slow clocks.
+//! digitalSignature and nothing else; it is marked as no authority; every certificate names its authority's
+//! key (AKI) and its own (SKI). A client's certificate never outlives its session, and no certificate its
+//! authority. Each begins [`BACK_DATING`] before it was made, for the sake of slow clocks.
 
 use std::time::Duration;
 

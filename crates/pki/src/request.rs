@@ -1,8 +1,8 @@
 //! Certificate requests with proof of possession. Only what was verified here is ever certified.
 //!
-//! A *client* sends a PKCS #10 request (RFC 2986) for each leg; its signature is the proof. A *daemon* sends one, an
-//! SSH public key, and a signature by that key (SSHSIG, namespace `enroll@postern`) over exactly these bytes, each
-//! line ended by one line feed:
+//! A *client* sends a PKCS #10 request (RFC 2986) for each leg; its signature is the proof. A *daemon* sends
+//! one, an SSH public key, and a signature by that key (SSHSIG, namespace `enroll@postern`) over exactly
+//! these bytes, each line ended by one line feed:
 //!
 //! ```text
 //! postern enroll v1
@@ -11,20 +11,21 @@
 //! <SHA-256 of the PKCS #10 request in DER, 64 digits of lower-case hex>
 //! ```
 //!
-//! so that neither key can be certified together with another's, for another instance, or for another kind of daemon.
-//! At enrollment a daemon also proves its identity key: a signature (SSHSIG, namespace `identity@postern`) over the
-//! instance id, one line feed, and the SHA-256 of the request, 32 bytes.
+//! so that neither key can be certified together with another's, for another instance, or for another kind of
+//! daemon. At enrollment a daemon also proves its identity key: a signature (SSHSIG, namespace
+//! `identity@postern`) over the instance id, one line feed, and the SHA-256 of the request, 32 bytes.
 //!
-//! From a request the public key is taken and nothing else. Only P-256 keys are: one algorithm for all TLS keys keeps
-//! handshakes cheap, and a request for an RSA key would let its sender choose what each later verification costs.
+//! From a request the public key is taken and nothing else. Only P-256 keys are: one algorithm for all TLS
+//! keys keeps handshakes cheap, and a request for an RSA key would let its sender choose what each later
+//! verification costs.
 
 use std::fmt::{self, Write as _};
 
 use postern_domain::{InstanceId, Pin, Reason};
 use postern_sshkey::{Algorithm, PrivateKey, PublicKey, sshsig};
 use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::oid_registry::OID_SIG_ECDSA_WITH_SHA256;
 use x509_parser::prelude::FromDer as _;
+use yasna::models::ObjectIdentifier;
 
 use crate::pem::{self, PemError};
 use crate::pin::{pin_of_ssh_key, sha256};
@@ -37,6 +38,9 @@ pub const REQUEST_NAMESPACE: &str = "enroll@postern";
 
 /// The namespace of a daemon's proof that it holds its identity key.
 pub const IDENTITY_NAMESPACE: &str = "identity@postern";
+
+/// The algorithm by which requests are signed.
+const ECDSA_WITH_SHA256: [u64; 7] = [1, 2, 840, 10045, 4, 3, 2];
 
 /// The longest request that is looked at, in bytes.
 const LONGEST_REQUEST: usize = 4 * 1024;
@@ -183,15 +187,34 @@ pub fn verify_csr(csr_pem: &str) -> Result<VerifiedRequest, RequestError> {
     }
     let info = &request.certification_request_info;
     let tls = P256Public::from_spki(info.subject_pki.raw).ok_or(RequestError::KeyKind)?;
-    let signed = request.signature_algorithm.algorithm == OID_SIG_ECDSA_WITH_SHA256
-        && tls.verifies(info.raw, &request.signature_value.data);
-    if !signed {
+    // The parser is lenient around the signed part; a request has one encoding, so that its digest names it.
+    if encode(info.raw, &request.signature_value.data) != der {
+        return Err(RequestError::Malformed);
+    }
+    if !tls.verifies(info.raw, &request.signature_value.data) {
         return Err(RequestError::Signature);
     }
     Ok(VerifiedRequest {
         tls,
         csr: sha256(&der),
         daemon: None,
+    })
+}
+
+/// Writes a request around its signed part: signed by ECDSA with SHA-256 (RFC 5758 section 3.2), or none of
+/// ours.
+fn encode(info: &[u8], signature: &[u8]) -> Vec<u8> {
+    yasna::construct_der(|writer| {
+        writer.write_sequence(|seq| {
+            seq.next().write_der(info);
+            seq.next().write_sequence(|algorithm| {
+                algorithm
+                    .next()
+                    .write_oid(&ObjectIdentifier::from_slice(&ECDSA_WITH_SHA256));
+            });
+            seq.next()
+                .write_bitvec_bytes(signature, signature.len().saturating_mul(8));
+        });
     })
 }
 

@@ -1,4 +1,5 @@
-//! What was taken back: certificates by issuing key and serial number, and keys whatever certificate they are in.
+//! What was taken back: certificates by issuing key and serial number, and keys whatever certificate they are
+//! in.
 
 use std::collections::{HashMap, HashSet};
 

@@ -13,8 +13,8 @@ pub fn random_serial() -> Result<Serial, KeyError> {
     random::<16>()
 }
 
-/// Makes a serial number for an SSH certificate: 8 bytes, below 2^63 so that every store can hold it as a signed
-/// integer, 62 of its bits random.
+/// Makes a serial number for an SSH certificate: 8 bytes, below 2^63 so that every store can hold it as a
+/// signed integer, 62 of its bits random.
 ///
 /// # Errors
 /// Fails when the system gives no randomness.

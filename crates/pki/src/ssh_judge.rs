@@ -1,6 +1,6 @@
-//! Judging SSH certificates, whose authority's signature `sshkey` has verified: a gateway at its relay, a relay's host
-//! certificate at the gateway. The order is that of the X.509 judge: authority, validity, usage, names, options,
-//! revocation.
+//! Judging SSH certificates, whose authority's signature `sshkey` has verified: a gateway at its relay, a
+//! relay's host certificate at the gateway. The order is that of the X.509 judge: authority, validity, usage,
+//! names, options, revocation.
 
 use postern_domain::{
     AuthorityRole, DaemonId, GatewayId, Host, Identity, OrganizationId, Port, Reason, RelayId, Scope, Serial,
@@ -16,8 +16,8 @@ use crate::profile::{MOST_RELAYS, ORGANIZATION_OPTION, RELAYS_OPTION, title};
 use crate::refusal::{Claimed, Denied, Refusal, deny};
 use crate::{FreshTrust, Trust};
 
-/// Judges a gateway that authenticates to `relay`, owned by `scope`, as the SSH user `user`. The caller has seen that the
-/// certificate's key signed this SSH session.
+/// Judges a gateway that authenticates to `relay`, owned by `scope`, as the SSH user `user`. The caller has
+/// seen that the certificate's key signed this SSH session.
 ///
 /// # Errors
 /// Says why the certificate is refused.

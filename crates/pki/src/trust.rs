@@ -59,8 +59,8 @@ impl Trust {
     /// Lends it for judging, if it is fresh.
     ///
     /// # Errors
-    /// Fails when it is too old, and when it was learned more than five minutes after `now`: then the clock went back,
-    /// and age says nothing.
+    /// Fails when it is too old, and when it was learned more than five minutes after `now`: then the clock
+    /// went back, and age says nothing.
     pub fn fresh(&self, now: Timestamp) -> Result<FreshTrust<'_>, TrustStale> {
         let until = self.until();
         if now <= until && self.learned <= now.plus(CLOCK_TOLERANCE) {
