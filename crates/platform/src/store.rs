@@ -8,6 +8,7 @@
 mod columns;
 mod schema;
 
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -161,6 +162,7 @@ impl Store {
         Ok(Write {
             transaction,
             spool_epoch: self.instance.spool_epoch,
+            bumped: BTreeMap::new(),
         })
     }
 
@@ -196,6 +198,7 @@ pub struct Read(Transaction<'static, Sqlite>);
 pub struct Write {
     transaction: Transaction<'static, Sqlite>,
     spool_epoch: SpoolEpoch,
+    bumped: BTreeMap<Scope, u64>,
 }
 
 impl Write {
@@ -212,12 +215,15 @@ impl Write {
         self.spool_epoch
     }
 
-    /// Raises the version of a scope by one, and returns it. To be called in every transaction that changes
-    /// what a snapshot of that scope shows.
+    /// Raises the version of a scope by one, and returns it; a transaction raises it once, however often it is
+    /// asked. To be called in every transaction that changes what a snapshot of that scope shows.
     ///
     /// # Errors
     /// If the store cannot be written.
     pub async fn bump(&mut self, scope: Scope) -> Result<u64, Error> {
+        if let Some(version) = self.bumped.get(&scope) {
+            return Ok(*version);
+        }
         let version: i64 = sqlx::query_scalar(
             "INSERT INTO scope_versions (scope, version) VALUES ($1, 1) \
              ON CONFLICT (scope) DO UPDATE SET version = scope_versions.version + 1 RETURNING version",
@@ -225,6 +231,7 @@ impl Write {
         .bind(scope_text(scope))
         .fetch_one(&mut **self)
         .await?;
+        self.bumped.insert(scope, count(version));
         Ok(count(version))
     }
 }

@@ -56,6 +56,7 @@ async fn versions_are_gapless_for_each_scope_and_an_undone_write_leaves_none() {
     for expected in 1..4 {
         let mut write = store.write().await.unwrap();
         assert_eq!(write.bump(Scope::Instance).await.unwrap(), expected);
+        assert_eq!(write.bump(Scope::Instance).await.unwrap(), expected);
         write.commit().await.unwrap();
         let mut undone = store.write().await.unwrap();
         undone.bump(Scope::Instance).await.unwrap();
