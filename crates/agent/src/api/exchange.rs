@@ -162,10 +162,15 @@ impl Exchange {
             .map_err(|error| unreachable(error.to_string()))?;
         let deadline = Instant::now() + self.deadlines.connect;
         let secured = self.connector.connect(tcp, &self.address.host, deadline).await;
-        let secured = secured.map_err(|error| ApiError::Tls {
-            address: self.address.clone(),
-            reason: error.reason,
-            detail: error.detail,
+        let secured = secured.map_err(|error| {
+            if error.reason == Reason::HandshakeTimeout {
+                return self.timeout("connecting", self.deadlines.connect);
+            }
+            ApiError::Tls {
+                address: self.address.clone(),
+                reason: error.reason,
+                detail: error.detail,
+            }
         })?;
         Line::new(secured.stream)
             .await
