@@ -16,10 +16,10 @@ use crate::chunk::Chunk;
 use crate::codes::reason_of;
 use crate::driver::{ROUNDS, Streams};
 use crate::ended::Ended;
-use crate::gate::{Allowance, Gate};
+use crate::gate::{Gate, Watch};
 use crate::limits::{FRAME, Limits};
 use crate::opening::Ask;
-use crate::pipe::Pipe;
+use crate::pipe::{Pipe, Tally};
 use crate::pump::{Pump, Reply};
 use crate::stream::Stream;
 
@@ -79,12 +79,12 @@ impl OpenError {
         matches!(self, Self::SessionOver(_))
     }
 
-    pub(crate) fn of(error: &h2::Error) -> Self {
+    pub(crate) fn of(error: &h2::Error, tally: &Tally) -> Self {
         let reason = error.reason().and_then(|code| reason_of(code.into()));
         if error.is_reset() {
             Self::Reset(reason.unwrap_or(Reason::Refused))
         } else {
-            Self::SessionOver(reason.unwrap_or(Reason::ConnectionLost))
+            Self::SessionOver(reason.unwrap_or_else(|| tally.farewell()))
         }
     }
 }
@@ -216,12 +216,12 @@ async fn begin<IO>(io: IO, limits: &Limits) -> Result<(Connection, Driver<IO>), 
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    let (gate, allowance) = Gate::new(io);
-    let (mut requests, mut http) = builder(limits)
+    let (gate, watch) = Gate::new(io, false, limits);
+    let (requests, mut http) = builder(limits)
         .handshake::<_, Chunk>(gate)
         .await
         .map_err(|_| HandshakeError::new(Reason::ConnectionLost, "the connection was lost at once"))?;
-    std::future::poll_fn(|cx| poll_admission(cx, &mut http, &mut requests, &allowance)).await?;
+    std::future::poll_fn(|cx| poll_admission(cx, &mut http, &watch)).await?;
 
     let peer_streams = u32::try_from(http.max_concurrent_send_streams()).unwrap_or(u32::MAX);
     let room = Arc::new(Semaphore::new(peer_streams.min(limits.streams) as usize));
@@ -236,7 +236,7 @@ where
         http,
         requests: Some(requests),
         asks: asked,
-        streams: Streams::new(limits, allowance),
+        streams: Streams::new(limits, watch),
         life,
         limits: limits.clone(),
     };
@@ -248,15 +248,14 @@ where
 fn poll_admission<IO>(
     cx: &mut Context<'_>,
     http: &mut Http<Gate<IO>, Chunk>,
-    requests: &mut SendRequest<Chunk>,
-    allowance: &Allowance,
+    watch: &Watch,
 ) -> Poll<Result<(), HandshakeError>>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    allowance.refill();
+    watch.refill();
     let polled = std::pin::Pin::new(&mut *http).poll(cx);
-    if let Some(reason) = goodbye(requests, cx) {
+    if let Some(reason) = goodbye(watch) {
         let error = HandshakeError::new(reason, "the gateway refused the session");
         return Poll::Ready(Err(error));
     }
@@ -270,7 +269,7 @@ where
             "the connection was lost before the gateway said whether it admits the session",
         ))),
         Poll::Pending if http.max_concurrent_send_streams() > 0 => Poll::Ready(Ok(())),
-        Poll::Pending if allowance.is_starved() => {
+        Poll::Pending if watch.is_starved() => {
             cx.waker().wake_by_ref();
             Poll::Pending
         }
@@ -279,14 +278,9 @@ where
 }
 
 /// Returns why the gateway ends the session, if it has said that it does.
-fn goodbye(requests: &mut SendRequest<Chunk>, cx: &mut Context<'_>) -> Option<Reason> {
-    match requests.poll_ready(cx) {
-        Poll::Ready(Err(error)) if error.is_go_away() && error.is_remote() => {
-            let code = error.reason().map_or(0, u32::from);
-            Some(reason_of(code).unwrap_or(Reason::Draining))
-        }
-        Poll::Ready(_) | Poll::Pending => None,
-    }
+fn goodbye(watch: &Watch) -> Option<Reason> {
+    let code = watch.goodbye()?;
+    Some(reason_of(code).unwrap_or(Reason::Draining))
 }
 
 fn builder(limits: &Limits) -> h2::client::Builder {
@@ -323,39 +317,40 @@ where
         for round in 0..ROUNDS {
             let asked = self.poll_asks(cx);
             let pumped = self.streams.pump(cx);
-            if round > 0 && !pumped && !asked && !self.streams.is_starved() {
+            if round > 0 && !pumped && !asked && !self.streams.gate().is_starved() {
                 return Poll::Pending;
             }
-            self.streams.refill();
+            if self.streams.gate().is_flooded() {
+                return Poll::Ready(Ended::ByGateway(Reason::ProtocolViolation));
+            }
+            self.streams.gate().refill();
             let polled = std::pin::Pin::new(&mut self.http).poll(cx);
-            self.hear_goodbye(cx);
+            self.hear_goodbye();
             if let Poll::Ready(result) = polled {
-                return Poll::Ready(self.ended(result));
+                let ended = self.streams.finish(cx);
+                return Poll::Ready(self.ended(ended, result));
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    fn hear_goodbye(&mut self, cx: &mut Context<'_>) {
-        if *self.life.borrow() == Life::Open
-            && let Some(requests) = &mut self.requests
-            && let Some(reason) = goodbye(requests, cx)
+    fn hear_goodbye(&self) {
+        if let Some(reason) = goodbye(self.streams.gate())
+            && *self.life.borrow() == Life::Open
         {
             self.streams.tally.goodbye.get_or_init(|| reason);
             self.life.send_replace(Life::Leaving(reason));
         }
     }
 
-    fn ended(&self, result: Result<(), h2::Error>) -> Ended {
+    fn ended(&self, ended: Ended, result: Result<(), h2::Error>) -> Ended {
         let life = *self.life.borrow();
         match (life, result) {
             (Life::Leaving(reason), _) => Ended::ByGateway(reason),
-            (Life::Open | Life::Over(_), Ok(())) if self.streams.is_empty() => Ended::Finished,
-            (Life::Open | Life::Over(_), Err(error)) if !error.is_io() => {
-                Ended::ByGateway(Reason::ProtocolViolation)
-            }
-            (Life::Open | Life::Over(_), _) => Ended::Lost,
+            (Life::Open | Life::Over(_), Ok(())) => ended,
+            (Life::Open | Life::Over(_), Err(error)) if error.is_io() => Ended::Lost,
+            (Life::Open | Life::Over(_), Err(_)) => Ended::ByGateway(Reason::ProtocolViolation),
         }
     }
 
@@ -394,7 +389,7 @@ fn start(requests: &mut SendRequest<Chunk>, streams: &Streams, limits: &Limits, 
             let pump = Pump::asking(pipe, tally, response, send, reply, permit);
             streams.push(if half_closed { pump.half_closed() } else { pump });
         }
-        Err(error) => drop(reply.send(Err(OpenError::of(&error)))),
+        Err(error) => drop(reply.send(Err(OpenError::of(&error, &streams.tally)))),
     }
 }
 

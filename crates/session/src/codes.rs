@@ -78,6 +78,10 @@ pub fn reason_of(code: u32) -> Option<Reason> {
 
 /// Returns the HTTP status with which a gateway answers a stream that it refuses for this reason.
 #[must_use]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "reasons are many and become more; whatever has no status of its own is forbidden"
+)]
 pub const fn status_of(reason: Reason) -> u16 {
     match reason {
         Reason::InvalidRequest => 400,

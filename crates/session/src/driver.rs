@@ -10,7 +10,8 @@ use futures_util::stream::FuturesUnordered;
 use postern_domain::Reason;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use crate::gate::Allowance;
+use crate::ended::Ended;
+use crate::gate::Watch;
 use crate::limits::Limits;
 use crate::pipe::Tally;
 use crate::pump::Pump;
@@ -23,20 +24,20 @@ pub(crate) const ROUNDS: usize = 16;
 pub(crate) struct Streams {
     pumps: FuturesUnordered<Pump>,
     pub(crate) tally: Arc<Tally>,
-    allowance: Arc<Allowance>,
+    gate: Arc<Watch>,
     watch: Interval,
     limits: Limits,
 }
 
 impl Streams {
-    pub(crate) fn new(limits: &Limits, allowance: Arc<Allowance>) -> Self {
+    pub(crate) fn new(limits: &Limits, gate: Arc<Watch>) -> Self {
         let period = (limits.stall / 4).max(std::time::Duration::from_millis(10));
         let mut watch = tokio::time::interval_at(Instant::now() + period, period);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             pumps: FuturesUnordered::new(),
             tally: Arc::default(),
-            allowance,
+            gate,
             watch,
             limits: limits.clone(),
         }
@@ -46,8 +47,15 @@ impl Streams {
         self.pumps.push(pump);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.pumps.is_empty()
+    /// Runs the pumps a last time, since what arrived last is still in the library, and says how a session has
+    /// ended whose connection is at its end.
+    pub(crate) fn finish(&mut self, cx: &mut Context<'_>) -> Ended {
+        self.pump(cx);
+        if self.pumps.is_empty() && !self.tally.broken.load(Ordering::Relaxed) {
+            Ended::Finished
+        } else {
+            Ended::Lost
+        }
     }
 
     /// Runs every pump that was woken. Returns whether there was one, so that the connection may have
@@ -58,14 +66,9 @@ impl Streams {
         self.tally.turns.load(Ordering::Relaxed) != before
     }
 
-    /// Lets the connection read another portion; to be called when the pumps have run.
-    pub(crate) fn refill(&self) {
-        self.allowance.refill();
-    }
-
-    /// Returns whether the connection stopped reading at the end of its portion.
-    pub(crate) fn is_starved(&self) -> bool {
-        self.allowance.is_starved()
+    /// Returns the gate; to be refilled when the pumps have run.
+    pub(crate) fn gate(&self) -> &Watch {
+        &self.gate
     }
 
     /// Returns how many streams more the peer has given up than let be answered.

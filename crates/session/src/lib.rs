@@ -22,6 +22,7 @@ mod client;
 mod codes;
 mod driver;
 mod ended;
+mod frames;
 mod gate;
 mod limits;
 mod network;

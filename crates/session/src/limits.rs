@@ -33,8 +33,8 @@ pub struct Limits {
     pub error_resets: usize,
     /// Streams that the peer may give up before they are answered, beyond one for every answered one.
     pub abandoned: u32,
-    /// Frames without payload for a stream (SETTINGS, PING, RST_STREAM and the like) that the peer may send
-    /// at once; the same number is allowed again every second.
+    /// Frames that are neither part of a stream nor give back window (SETTINGS, PING, PRIORITY, empty DATA,
+    /// unknown ones) that the peer may send in ten seconds.
     pub control_frames: u32,
 }
 
@@ -52,7 +52,7 @@ impl Default for Limits {
             pending_resets: 64,
             error_resets: 128,
             abandoned: 1024,
-            control_frames: 20_000,
+            control_frames: 10_000,
         }
     }
 }

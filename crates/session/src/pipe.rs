@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -33,11 +33,18 @@ pub(crate) struct Tally {
     pub(crate) turns: AtomicU64,
     /// Streams that the peer gave up before they were answered, less those that were answered.
     pub(crate) abandoned: AtomicUsize,
-    /// Why the peer is about to end the session, once it has said so.
+    /// Some stream broke off with the connection.
+    pub(crate) broken: AtomicBool,
+    /// Why the session is about to end, once either side has said so.
     pub(crate) goodbye: OnceLock<Reason>,
 }
 
 impl Tally {
+    /// Returns why streams end that end with the session.
+    pub(crate) fn farewell(&self) -> Reason {
+        self.goodbye.get().copied().unwrap_or(Reason::ConnectionLost)
+    }
+
     /// Counts an answered stream against those that were given up.
     pub(crate) fn answered(&self) {
         let abandoned = self.abandoned.load(Ordering::Relaxed);

@@ -126,13 +126,10 @@ impl Pump {
     fn fail(&mut self, error: &h2::Error) {
         let reason = match error.reason() {
             Some(code) => reason_of(code.into()),
-            None => Some(
-                self.tally
-                    .goodbye
-                    .get()
-                    .copied()
-                    .unwrap_or(Reason::ConnectionLost),
-            ),
+            None => {
+                self.tally.broken.store(true, Ordering::Relaxed);
+                Some(self.tally.farewell())
+            }
         };
         self.end(StreamReset { reason });
     }
@@ -227,7 +224,7 @@ impl Pump {
             }
             Err(error) => {
                 self.fail(&error);
-                Err(OpenError::of(&error))
+                Err(OpenError::of(&error, &self.tally))
             }
         };
         // A stream that nobody waits for any more is dropped here, which resets it.
@@ -378,7 +375,7 @@ impl Drop for Pump {
         drop(self.account.forget());
         if !(self.end_sent && self.recv.is_none()) {
             self.pipe.end(StreamReset {
-                reason: Some(Reason::ConnectionLost),
+                reason: Some(self.tally.farewell()),
             });
         }
     }

@@ -57,7 +57,7 @@ where
     H: FnMut(Opening) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
-    let (gate, allowance) = Gate::new(io);
+    let (gate, watch) = Gate::new(io, true, limits);
     let handshake = timeout(limits.handshake, builder(limits).handshake(gate));
     let connection = tokio::select! {
         result = handshake => match result {
@@ -70,10 +70,11 @@ where
     };
     let mut server = Server {
         connection,
-        streams: Streams::new(limits, allowance),
+        streams: Streams::new(limits, watch),
         handlers: JoinSet::new(),
         handler,
         limits,
+        closing: false,
     };
     let ended = server.drive(&mut orders).await;
     let Server {
@@ -124,7 +125,7 @@ fn builder(limits: &Limits) -> h2::server::Builder {
 enum Step {
     /// The session is over.
     Over(Ended),
-    /// The client asks for streams and gives them up, again and again.
+    /// The client asks for streams and gives them up again and again, or sends frames that carry nothing.
     Abuse,
 }
 
@@ -134,6 +135,7 @@ struct Server<'a, IO, H> {
     handlers: JoinSet<()>,
     handler: H,
     limits: &'a Limits,
+    closing: bool,
 }
 
 impl<IO, H, F> Server<'_, IO, H>
@@ -169,6 +171,10 @@ where
 
     /// Resets every stream and sends GOAWAY, for as long as that may take.
     async fn close(&mut self, ended: Ended, code: h2::Reason) -> Ended {
+        self.closing = true;
+        if let Some(reason) = ended.reason() {
+            self.streams.tally.goodbye.get_or_init(|| reason);
+        }
         self.connection.abrupt_shutdown(code);
         let patience = self.limits.close;
         let flushed = std::future::poll_fn(|cx| match self.poll(cx) {
@@ -186,28 +192,30 @@ where
         self.streams.poll_watch(cx);
         for round in 0..ROUNDS {
             let pumped = self.streams.pump(cx);
-            if round > 0 && !pumped && !self.streams.is_starved() {
+            if round > 0 && !pumped && !self.streams.gate().is_starved() {
                 return Poll::Pending;
             }
-            if self.streams.abandoned() > self.limits.abandoned as usize {
+            let flooded = self.streams.gate().is_flooded();
+            if !self.closing && (flooded || self.streams.abandoned() > self.limits.abandoned as usize) {
                 return Poll::Ready(Step::Abuse);
             }
-            self.streams.refill();
-            if let Poll::Ready(ended) = self.poll_connection(cx) {
-                return Poll::Ready(Step::Over(ended));
+            self.streams.gate().refill();
+            if let Poll::Ready(error) = self.poll_connection(cx) {
+                let ended = self.streams.finish(cx);
+                return Poll::Ready(Step::Over(error.as_ref().map_or(ended, ended_by)));
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+    /// Takes in requests until there is nothing to read; ready when the connection is at its end.
+    fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<Option<h2::Error>> {
         loop {
             match self.connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => self.admit(request, respond),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(ended_by(&error)),
-                Poll::Ready(None) if self.streams.is_empty() => return Poll::Ready(Ended::Finished),
-                Poll::Ready(None) => return Poll::Ready(Ended::Lost),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(error)),
+                Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => return Poll::Pending,
             }
         }

@@ -6,7 +6,7 @@ use postern_domain::{Port, Reason, ResourceAuthority, ResourceId, Timestamp};
 use postern_session::{
     Ask, Connection, Ended, HandshakeError, Limits, Opening, OrderHand, Stream, handshake, orders, serve,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -156,12 +156,4 @@ pub(crate) async fn connect_refused(reason: Reason) -> HandshakeError {
     let (ended, result) = tokio::join!(serving, handshake(far, &limits));
     assert_eq!(ended, Ended::ByGateway(reason));
     result.map(drop).unwrap_err()
-}
-
-/// Writes raw bytes and reads until the peer hangs up.
-pub(crate) async fn raw(mut io: DuplexStream, bytes: &[u8]) -> Vec<u8> {
-    io.write_all(bytes).await.unwrap();
-    let mut got = Vec::new();
-    let _reset = io.read_to_end(&mut got).await;
-    got
 }
