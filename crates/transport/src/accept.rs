@@ -254,7 +254,11 @@ mod tests {
         listener: TcpListener,
         limits: AcceptLimits,
         drain: Drain,
-    ) -> (tokio::task::JoinHandle<Served>, mpsc::Receiver<Reason>, mpsc::Receiver<()>) {
+    ) -> (
+        tokio::task::JoinHandle<Served>,
+        mpsc::Receiver<Reason>,
+        mpsc::Receiver<()>,
+    ) {
         let (shed, shed_seen) = mpsc::channel(64);
         let (started, started_seen) = mpsc::channel(64);
         let on_shed = move |_, reason| shed.try_send(reason).unwrap();

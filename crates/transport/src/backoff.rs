@@ -31,7 +31,11 @@ impl Backoff {
     pub fn next_wait(&mut self) -> Duration {
         let mut random = [0; 4];
         // Without randomness there is no jitter, but still a bounded wait.
-        if aws_lc_rs::default_provider().secure_random.fill(&mut random).is_err() {
+        if aws_lc_rs::default_provider()
+            .secure_random
+            .fill(&mut random)
+            .is_err()
+        {
             random = [0xff; 4];
         }
         self.next_with(u32::from_be_bytes(random))

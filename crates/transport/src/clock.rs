@@ -75,7 +75,9 @@ impl ClockHand {
 
 impl TimeProvider for Clock {
     fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(Duration::from_millis(self.now().as_millis())))
+        Some(UnixTime::since_unix_epoch(Duration::from_millis(
+            self.now().as_millis(),
+        )))
     }
 }
 

@@ -50,7 +50,11 @@ pub struct CopyEnd {
 
 /// Copies between `a` and `b` until both directions have ended, one stream fails, or `stop` resolves. The
 /// streams are closed when it returns; dropping the future closes them without a reset.
-pub async fn copy_two_way<A: Duplex, B: Duplex>(mut a: A, mut b: B, stop: impl Future<Output = ()>) -> CopyEnd {
+pub async fn copy_two_way<A: Duplex, B: Duplex>(
+    mut a: A,
+    mut b: B,
+    stop: impl Future<Output = ()>,
+) -> CopyEnd {
     let mut stop = pin!(stop);
     let mut idle = pin!(None::<Sleep>);
     let mut to_b = Direction::default();

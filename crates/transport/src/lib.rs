@@ -25,6 +25,6 @@ pub use relay_status::{ALPN_INNER, ALPN_RELAY, RelayStatus};
 pub use standing::Standing;
 pub use tls::{
     AcceptError, Accepted, ConnectError, Connected, Credential, CredentialError, CredentialReceiver,
-    CredentialStore, Judged, MutualAcceptor, MutualConnector, PinReceiver, PinnedConnector, Secured, ServerTls,
-    TlsFacts, TrustReceiver,
+    CredentialStore, Judged, MutualAcceptor, MutualConnector, PinReceiver, PinnedConnector, Secured,
+    ServerTls, TlsFacts, TrustReceiver,
 };

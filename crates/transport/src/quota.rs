@@ -77,7 +77,11 @@ impl<K: Eq + Hash + Clone> Quota<K> {
         let held = counts.by_key.get(&key).copied().unwrap_or(0);
         let keys = counts.by_key.len() + usize::from(held == 0);
         let contended = counts.taken >= inner.total.div_ceil(2);
-        let fair = if contended { (inner.total / keys).max(1) } else { inner.total };
+        let fair = if contended {
+            (inner.total / keys).max(1)
+        } else {
+            inner.total
+        };
         if counts.taken >= inner.total || held >= inner.per_key.min(fair) {
             return Err(Reason::OverQuota);
         }
@@ -240,7 +244,11 @@ mod tests {
     fn one_key_cannot_take_what_the_others_need() {
         let quota = Quota::new(8, 8);
         let mut greedy = Vec::new();
-        let others = [quota.take(1).unwrap(), quota.take(2).unwrap(), quota.take(3).unwrap()];
+        let others = [
+            quota.take(1).unwrap(),
+            quota.take(2).unwrap(),
+            quota.take(3).unwrap(),
+        ];
         while let Ok(unit) = quota.take(0) {
             greedy.push(unit);
         }
@@ -275,8 +283,15 @@ mod tests {
         let mut buckets = Buckets::new(rate, 4);
         let start = Instant::now();
         let allowed = (0..1000).filter(|n| buckets.allow(*n, start)).count();
-        assert_eq!((allowed, buckets.len()), (6, 4), "four buckets of their own, and one for all others");
-        assert!(buckets.allow(0, start) && !buckets.allow(0, start), "the first kept its own bucket");
+        assert_eq!(
+            (allowed, buckets.len()),
+            (6, 4),
+            "four buckets of their own, and one for all others"
+        );
+        assert!(
+            buckets.allow(0, start) && !buckets.allow(0, start),
+            "the first kept its own bucket"
+        );
         let later = start + Duration::from_secs(9);
         assert!(buckets.allow(5000, later));
         assert_eq!(buckets.len(), 1);

@@ -27,7 +27,12 @@ impl Standing {
     /// Makes it. Connections may go on for `grace` after the drain began.
     #[must_use]
     pub const fn new(trust: TrustReceiver, clock: Clock, drain: Drain, grace: Duration) -> Self {
-        Self { trust, clock, drain, grace }
+        Self {
+            trust,
+            clock,
+            drain,
+            grace,
+        }
     }
 
     /// Returns whether the peer's authority holds now.
@@ -54,7 +59,9 @@ impl Standing {
             if let Err(reason) = self.judge(peer) {
                 return reason;
             }
-            let end = peer.session_expires().map(|end| end.since(self.clock.now()).saturating_add(TICK));
+            let end = peer
+                .session_expires()
+                .map(|end| end.since(self.clock.now()).saturating_add(TICK));
             let next = Instant::now() + end.unwrap_or(RECHECK).min(RECHECK);
             tokio::select! {
                 () = tokio::time::sleep_until(next) => (),

@@ -29,7 +29,11 @@ enum State {
     #[default]
     Reading,
     /// The bytes from `start` to `end` are still to be written.
-    Writing { buffer: Box<[u8]>, start: usize, end: usize },
+    Writing {
+        buffer: Box<[u8]>,
+        start: usize,
+        end: usize,
+    },
     /// The source has ended; the sink is being told.
     Ending,
     Ended,
@@ -103,7 +107,12 @@ impl Direction {
     }
 
     /// Reads once. While there is nothing to read, what was written is flushed and no buffer is held.
-    fn read<R, W>(&mut self, cx: &mut Context<'_>, source: &mut R, sink: &mut W) -> Poll<Result<State, Failed>>
+    fn read<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut R,
+        sink: &mut W,
+    ) -> Poll<Result<State, Failed>>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
@@ -113,7 +122,11 @@ impl Direction {
         let read = Pin::new(source).poll_read(cx, &mut filled);
         let end = filled.filled().len();
         match read {
-            Poll::Ready(Ok(())) if end > 0 => Poll::Ready(Ok(State::Writing { buffer, start: 0, end })),
+            Poll::Ready(Ok(())) if end > 0 => Poll::Ready(Ok(State::Writing {
+                buffer,
+                start: 0,
+                end,
+            })),
             Poll::Ready(Ok(())) => {
                 buffer::give(buffer);
                 Poll::Ready(Ok(State::Ending))

@@ -55,7 +55,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Duplex for WithReset<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for WithReset<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

@@ -61,12 +61,20 @@ impl MutualConnector {
     /// # Errors
     /// The judgement's own reason when the server was refused, [`Reason::HandshakeTimeout`] and
     /// [`Reason::HandshakeFailed`] for everything else.
-    pub async fn connect<IO>(&self, io: IO, leg: &Leg, deadline: Instant) -> Result<Connected<IO>, ConnectError>
+    pub async fn connect<IO>(
+        &self,
+        io: IO,
+        leg: &Leg,
+        deadline: Instant,
+    ) -> Result<Connected<IO>, ConnectError>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let config = self.config(leg).map_err(|error| {
-            ConnectError::new(Reason::Internal, format!("the TLS library refused our settings: {error}"))
+            ConnectError::new(
+                Reason::Internal,
+                format!("the TLS library refused our settings: {error}"),
+            )
         })?;
         let connector = TlsConnector::from(Arc::new(config));
         let stream = timeout_at(deadline, connector.connect(name(leg)?, io))
@@ -112,9 +120,14 @@ impl MutualConnector {
 fn name(leg: &Leg) -> Result<ServerName<'static>, ConnectError> {
     match leg {
         Leg::RelayServer {
-            host: Host::Name(name), ..
-        } => ServerName::try_from(name.to_string())
-            .map_err(|_| ConnectError::new(Reason::Internal, "the relay's host is not a name that TLS can carry")),
+            host: Host::Name(name),
+            ..
+        } => ServerName::try_from(name.to_string()).map_err(|_| {
+            ConnectError::new(
+                Reason::Internal,
+                "the relay's host is not a name that TLS can carry",
+            )
+        }),
         Leg::RelayServer {
             host: Host::Address(address),
             ..

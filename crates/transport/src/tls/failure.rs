@@ -9,7 +9,7 @@ use rustls::{CertificateError, OtherError};
 
 /// A peer was not accepted.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{detail}")]
+#[error("{} {detail}", .reason.explanation())]
 pub struct AcceptError {
     /// Why.
     pub reason: Reason,
@@ -21,7 +21,7 @@ pub struct AcceptError {
 
 /// A connection was not made.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{detail}")]
+#[error("{} {detail}", .reason.explanation())]
 pub struct ConnectError {
     /// Why.
     pub reason: Reason,
@@ -39,7 +39,10 @@ impl AcceptError {
     }
 
     pub(super) fn timeout() -> Self {
-        Self::new(Reason::HandshakeTimeout, "the client did not finish the TLS handshake in time")
+        Self::new(
+            Reason::HandshakeTimeout,
+            "the client did not finish the TLS handshake in time",
+        )
     }
 
     /// Reads what a failed handshake says.
@@ -70,7 +73,10 @@ impl ConnectError {
     }
 
     pub(super) fn timeout() -> Self {
-        Self::new(Reason::HandshakeTimeout, "the server did not finish the TLS handshake in time")
+        Self::new(
+            Reason::HandshakeTimeout,
+            "the server did not finish the TLS handshake in time",
+        )
     }
 
     /// Reads what a failed handshake says.
@@ -109,7 +115,9 @@ enum Failure {
 }
 
 fn read(error: &io::Error, peer: &str) -> Failure {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let tls = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let Some(tls) = tls else {
         let what = if error.kind() == io::ErrorKind::UnexpectedEof {
             format!("the {peer} closed the connection during the TLS handshake")
@@ -124,7 +132,10 @@ fn read(error: &io::Error, peer: &str) -> Failure {
         return Failure::Refused(refusal.clone());
     }
     if *tls == rustls::Error::NoCertificatesPresented {
-        return Failure::Other(Reason::NoCertificate, format!("the {peer} presented no certificate"));
+        return Failure::Other(
+            Reason::NoCertificate,
+            format!("the {peer} presented no certificate"),
+        );
     }
     if *tls == rustls::Error::InvalidCertificate(CertificateError::BadSignature) {
         let what = format!("the {peer} does not hold the key of its certificate");

@@ -24,6 +24,9 @@ use crate::Clock;
 /// Where the newest pins are read.
 pub type PinReceiver = watch::Receiver<Vec<Pin>>;
 
+/// id-kp-serverAuth (RFC 5280 section 4.2.1.12), the content of its DER.
+const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+
 /// The most certificates that are looked at.
 const LONGEST_CHAIN: usize = 5;
 
@@ -67,10 +70,14 @@ impl PinnedConnector {
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let config = self.config(host).map_err(|error| {
-            ConnectError::new(Reason::Internal, format!("the TLS library refused our settings: {error}"))
+            ConnectError::new(
+                Reason::Internal,
+                format!("the TLS library refused our settings: {error}"),
+            )
         })?;
-        let name = server_name(host)
-            .ok_or_else(|| ConnectError::new(Reason::InvalidRequest, format!("{host} is not a name for TLS")))?;
+        let name = server_name(host).ok_or_else(|| {
+            ConnectError::new(Reason::InvalidRequest, format!("{host} is not a name for TLS"))
+        })?;
         let stream = timeout_at(deadline, TlsConnector::from(Arc::new(config)).connect(name, io))
             .await
             .map_err(|_| ConnectError::timeout())?
@@ -120,8 +127,10 @@ impl ServerCertVerifier for PinVerifier {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let presented: Vec<CertificateDer<'_>> =
-            std::iter::once(end_entity).chain(intermediates).cloned().collect();
+        let presented: Vec<CertificateDer<'_>> = std::iter::once(end_entity)
+            .chain(intermediates)
+            .cloned()
+            .collect();
         let pins = self.pins.borrow().clone();
         check(&presented, &pins, &self.host, self.clock.now()).map_err(wrap)?;
         Ok(ServerCertVerified::assertion())
@@ -147,7 +156,9 @@ impl ServerCertVerifier for PinVerifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        profile::one_way().signature_verification_algorithms.supported_schemes()
+        profile::one_way()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
@@ -170,31 +181,48 @@ pub(super) fn check(
         .split_first()
         .ok_or_else(|| refuse(Reason::NoCertificate, "the platform presented no certificate"))?;
     if others.len() >= LONGEST_CHAIN {
-        return Err(refuse(Reason::CertificateMalformed, "the platform's certificate chain is too long"));
+        return Err(refuse(
+            Reason::CertificateMalformed,
+            "the platform's certificate chain is too long",
+        ));
     }
-    let is_pinned = |der: &&CertificateDer<'_>| pin_of_certificate(der).is_some_and(|pin| pins.contains(&pin));
+    let is_pinned =
+        |der: &&CertificateDer<'_>| pin_of_certificate(der).is_some_and(|pin| pins.contains(&pin));
     let root = others.iter().find(is_pinned).ok_or_else(|| {
         let told = "none of the authorities that the platform presented has a pinned key";
         refuse(Reason::KeyNotPinned, told)
     })?;
     // The library takes an anchor's validity for granted.
     let validity = inspect(root)
-        .map_err(|error| refuse(Reason::CertificateMalformed, format!("the platform's root: {error}")))?
+        .map_err(|error| {
+            refuse(
+                Reason::CertificateMalformed,
+                format!("the platform's root: {error}"),
+            )
+        })?
         .validity;
     if now > validity.not_after {
-        return Err(refuse(Reason::CertificateExpired, "the platform's root has expired"));
+        return Err(refuse(
+            Reason::CertificateExpired,
+            "the platform's root has expired",
+        ));
     }
     if now < validity.not_before {
-        return Err(refuse(Reason::CertificateNotYetValid, "the platform's root is not valid yet"));
+        return Err(refuse(
+            Reason::CertificateNotYetValid,
+            "the platform's root is not valid yet",
+        ));
     }
     let anchor = anchor_from_trusted_cert(root).map_err(|error| of_webpki(&error))?;
     let between: Vec<_> = others.iter().filter(|der| *der != root).cloned().collect();
     let parsed = EndEntityCert::try_from(leaf).map_err(|error| of_webpki(&error))?;
     let time = UnixTime::since_unix_epoch(std::time::Duration::from_millis(now.as_millis()));
-    parsed
+    let algorithms = profile::one_way().signature_verification_algorithms.all;
+    let anchors = [anchor];
+    let path = parsed
         .verify_for_usage(
-            profile::one_way().signature_verification_algorithms.all,
-            &[anchor],
+            algorithms,
+            &anchors,
             &between,
             time,
             KeyUsage::server_auth(),
@@ -202,10 +230,25 @@ pub(super) fn check(
             None,
         )
         .map_err(|error| of_webpki(&error))?;
-    let name = server_name(host).ok_or_else(|| refuse(Reason::WrongName, format!("{host} is no name for TLS")))?;
+    // The library is content with certificates that do not say what they are for. Authorities need not, the leaf
+    // must: it is verified once more, below its issuer alone.
+    let issuer = path
+        .intermediate_certificates()
+        .next()
+        .map_or_else(|| root.clone(), |issuer| issuer.der());
+    let anchor = anchor_from_trusted_cert(&issuer).map_err(|error| of_webpki(&error))?;
+    let usage = KeyUsage::required(SERVER_AUTH);
     parsed
-        .verify_is_valid_for_subject_name(&name)
-        .map_err(|_| refuse(Reason::WrongName, format!("the platform's certificate is not for {host}")))
+        .verify_for_usage(algorithms, &[anchor], &[], time, usage, None, None)
+        .map_err(|error| of_webpki(&error))?;
+    let name =
+        server_name(host).ok_or_else(|| refuse(Reason::WrongName, format!("{host} is no name for TLS")))?;
+    parsed.verify_is_valid_for_subject_name(&name).map_err(|_| {
+        refuse(
+            Reason::WrongName,
+            format!("the platform's certificate is not for {host}"),
+        )
+    })
 }
 
 fn of_webpki(error: &webpki::Error) -> Refusal {
@@ -226,5 +269,8 @@ fn of_webpki(error: &webpki::Error) -> Refusal {
     } else {
         Reason::CertificateMalformed
     };
-    refuse(reason, format!("the platform's certificate cannot be verified: {error}"))
+    refuse(
+        reason,
+        format!("the platform's certificate cannot be verified: {error}"),
+    )
 }

@@ -57,7 +57,9 @@ pub struct TlsFacts {
 
 impl TlsFacts {
     pub(super) fn of(connection: &CommonState) -> Self {
-        let kx = connection.negotiated_key_exchange_group().map(|group| group.name());
+        let kx = connection
+            .negotiated_key_exchange_group()
+            .map(|group| group.name());
         let cipher = connection.negotiated_cipher_suite().map(|suite| suite.suite());
         Self {
             kx: match kx {

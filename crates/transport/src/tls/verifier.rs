@@ -6,7 +6,9 @@ use postern_pki::{Claimed, Leg, Refusal, check_chain, inspect};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::verify_tls13_signature;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, SignatureScheme,
+};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::failure::{stale, wrap};
@@ -96,7 +98,9 @@ impl ClientCertVerifier for ChainVerifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        profile::mutual().signature_verification_algorithms.supported_schemes()
+        profile::mutual()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
@@ -131,6 +135,8 @@ impl ServerCertVerifier for ChainVerifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        profile::mutual().signature_verification_algorithms.supported_schemes()
+        profile::mutual()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
