@@ -171,18 +171,19 @@ fn authority<'t>(leg: &Leg, parsed: &Parsed<'_>, trust: &FreshTrust<'t>) -> Resu
     let signer = known
         .filter(|authority| authority.has_the_name_in(parsed))
         .find(|authority| authority.signed(parsed));
+    let expected = format!("{} of {}", leg.authority(), leg.owner());
     match signer {
         Some(other) => deny(
             Reason::WrongAuthority,
-            format!("{} issued it; expected {}", other.title(), leg.authority()),
+            format!(
+                "{} of {} issued it; expected {expected}",
+                other.title(),
+                other.owner_id()
+            ),
         ),
         None => deny(
             Reason::UnknownAuthority,
-            format!(
-                "\"{}\" issued it; expected {}",
-                parsed.issuer_text(),
-                leg.authority()
-            ),
+            format!("\"{}\" issued it; expected {expected}", parsed.issuer_text()),
         ),
     }
 }

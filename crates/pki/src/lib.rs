@@ -10,6 +10,7 @@
 mod anchor;
 mod authority;
 mod certificate;
+mod daemon_keys;
 mod grant_der;
 mod identify;
 mod inspect;
@@ -35,6 +36,7 @@ mod trust;
 pub use anchor::{AnchorError, AuthorityCertificate, SshAnchor, TlsAnchor};
 pub use authority::{AuthorityError, TlsAuthority};
 pub use certificate::Malformed;
+pub use daemon_keys::{DaemonKeys, DaemonRequests, sign_identity_statement};
 pub use grant_der::{GrantDerError, decode_grant, encode_grant};
 pub use inspect::{Inspected, inspect, inspect_pem};
 pub use issue::{IssueError, IssuedTls, issue, issue_with};
@@ -49,9 +51,8 @@ pub use pin::{pin_of_certificate, pin_of_spki, pin_of_ssh_key, sha256};
 pub use profile::Lifetimes;
 pub use refusal::{Claimed, Refusal};
 pub use request::{
-    DaemonKeys, DaemonKind, DaemonRequests, IDENTITY_NAMESPACE, REQUEST_NAMESPACE, RequestError,
-    VerifiedRequest, identity_statement, request_statement, sign_identity_statement, verify_csr,
-    verify_daemon_request, verify_identity_statement,
+    DaemonKind, IDENTITY_NAMESPACE, REQUEST_NAMESPACE, RequestError, VerifiedRequest, identity_statement,
+    request_statement, verify_csr, verify_daemon_request, verify_identity_statement,
 };
 pub use revocations::Revocations;
 pub use serial::{random_serial, random_ssh_serial};

@@ -38,6 +38,9 @@ pub const MOST_RELAYS: usize = 3;
 /// The most hosts that the platform's certificate can name.
 pub const MOST_HOSTS: usize = 32;
 
+/// The most keys that can be announced for one gateway: the current and the next. Any further one is not looked at.
+pub const MOST_PINS: usize = 2;
+
 /// The critical option of a gateway's SSH certificate that holds its organization's id.
 pub const ORGANIZATION_OPTION: &str = "org@postern";
 

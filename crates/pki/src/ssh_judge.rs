@@ -74,9 +74,10 @@ fn certify(
         return deny(Reason::CertificateMalformed, "its serial number is zero");
     };
     let mut signers = trust.ssh.iter().filter(|anchor| anchor.key == *issuer).peekable();
-    let first = signers.peek().map(|anchor| title(anchor.role, anchor.owner));
+    let named = |role, owner| format!("{} of {owner}", title(role, owner));
+    let first = signers.peek().map(|anchor| named(anchor.role, anchor.owner));
     if !signers.any(|anchor| anchor.owner == owner && anchor.role == role) {
-        let expected = title(role, owner);
+        let expected = named(role, owner);
         return match first {
             Some(other) => deny(
                 Reason::WrongAuthority,
@@ -96,6 +97,12 @@ fn certify(
             CertificateKind::Host => "it is a user's certificate, not a host's",
         };
         return deny(Reason::WrongUsage, detail);
+    }
+    if certificate.valid_before() == u64::MAX {
+        return deny(
+            Reason::CertificateMalformed,
+            "it never ends, and such are never issued",
+        );
     }
     if !certificate.extensions().is_empty() {
         return deny(

@@ -49,7 +49,12 @@ fn refuses_a_key_that_was_not_announced() {
     let world = World::new();
     let issued = world.issue(&world.a.gateways().server, &world.gateway_leaf());
     let other = LeafKey::generate().unwrap().pin();
-    for pins in [vec![], vec![other], vec![other, other]] {
+    for pins in [
+        vec![],
+        vec![other],
+        vec![other, other],
+        vec![other, other, issued.pin],
+    ] {
         let leg = Leg::GatewayServer {
             organization: world.org_a(),
             gateway: world.a1,

@@ -6,6 +6,7 @@ mod authorities;
 mod forge;
 mod gateway_client;
 mod gateway_server;
+mod matrix;
 mod openssh;
 mod openssl;
 mod order;

@@ -2,10 +2,11 @@
 
 use std::process::Command;
 
-use postern_domain::Port;
-use postern_pki::{IssuedSsh, SshLeaf};
+use postern_domain::{Port, Reason};
+use postern_pki::{IssuedSsh, Refusal, SshLeaf, VerifiedPeer, judge_gateway};
+use postern_sshkey::{PrivateKey, UnverifiedCertificate};
 
-use crate::world::{World, relay_host};
+use crate::world::{HOUR, World, reason, relay_host};
 
 /// What `ssh-keygen -L` says of a certificate, one trimmed line after another.
 fn listed(issued: &IssuedSsh) -> Vec<String> {
@@ -77,4 +78,77 @@ fn a_relays_certificate_is_read_by_openssh() {
     ] {
         assert!(lines.contains(&String::from(text)), "{text} in {lines:#?}");
     }
+}
+
+/// Has `ssh-keygen` sign a certificate of gateway A1 with the authority's key, and judges it.
+fn signed_by_openssh(validity: impl Fn(&World) -> String, options: &[&str]) -> Result<VerifiedPeer, Refusal> {
+    let world = World::new();
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("ca"), world.a.ssh_client.to_sealed_parts().unwrap().expose()).unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(path("ca"), private).unwrap();
+    let key = PrivateKey::generate().unwrap();
+    std::fs::write(path("key.pub"), key.public_key().to_openssh()).unwrap();
+    let a1 = world.a1.to_string();
+    let mut command = Command::new("ssh-keygen");
+    command
+        .arg("-q")
+        .arg("-s")
+        .arg(path("ca"))
+        .args(["-z", "7", "-n", &a1]);
+    command
+        .arg("-I")
+        .arg(format!("gateway:{a1}"))
+        .arg("-V")
+        .arg(validity(&world))
+        .args(options);
+    command
+        .arg("-O")
+        .arg(format!("critical:org@postern={}", world.org_a()));
+    command
+        .arg("-O")
+        .arg(format!("critical:relays@postern={}", world.ra));
+    let output = command.arg(path("key.pub")).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let line = std::fs::read_to_string(path("key-cert.pub")).unwrap();
+    let certificate = UnverifiedCertificate::from_openssh(line.trim())
+        .unwrap()
+        .verify_signature()
+        .unwrap();
+    let trust = world.trust();
+    let fresh = trust.fresh(world.now).unwrap();
+    judge_gateway(&certificate, &a1, world.ra, world.a.owner, &fresh, world.now)
+}
+
+fn for_an_hour(world: &World) -> String {
+    let (from, until) = (world.now.minus(HOUR), world.now.plus(HOUR));
+    format!("{:#x}:{:#x}", from.as_unix_seconds(), until.as_unix_seconds())
+}
+
+#[test]
+fn a_certificate_made_by_openssh_in_our_form_is_taken() {
+    assert!(signed_by_openssh(for_an_hour, &["-O", "clear"]).is_ok());
+}
+
+#[test]
+fn refuses_the_extensions_that_openssh_adds_by_itself() {
+    assert_eq!(
+        reason(signed_by_openssh(for_an_hour, &[])),
+        Reason::CertificateMalformed
+    );
+    let terminal = signed_by_openssh(for_an_hour, &["-O", "clear", "-O", "permit-pty"]);
+    assert_eq!(reason(terminal), Reason::CertificateMalformed);
+}
+
+#[test]
+fn refuses_a_certificate_that_never_ends_and_options_of_openssh() {
+    let forever = signed_by_openssh(|_| String::from("always:forever"), &["-O", "clear"]);
+    assert_eq!(reason(forever), Reason::CertificateMalformed);
+    let source = signed_by_openssh(for_an_hour, &["-O", "clear", "-O", "source-address=10.0.0.0/8"]);
+    assert_eq!(reason(source), Reason::CriticalOption);
 }
