@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_domain::{Reason, Scope, Timestamp};
+use postern_domain::{Reason, Scope};
 use postern_fixtures::{Held, Hostile, Rogue, Signer, World};
 use postern_pki::{LeafKey, Leg, Trust};
 use postern_transport::{
@@ -206,7 +206,9 @@ async fn a_server_refuses_every_rogue_for_its_own_reason_and_knows_which_certifi
             let (accepted, _) = server.meets(&Hostile::with(&held, alpn(&server.leg))).await;
             let error = accepted.unwrap_err();
             assert_eq!(error.reason, reason, "{rogue:?} on {:?}: {error}", server.leg);
-            assert_eq!(error.claimed.serial, Some(held.serial()), "{rogue:?}");
+            // Of what cannot be read, nothing is known.
+            let readable = reason != Reason::CertificateMalformed;
+            assert_eq!(error.claimed.serial, readable.then(|| held.serial()), "{rogue:?}");
         }
     }
 }
@@ -410,18 +412,17 @@ async fn stale_trust_accepts_nobody() {
 #[tokio::test]
 async fn a_certificate_ends_with_the_clock() {
     let server = Server::new(gateway);
-    let peer = Hostile::with(&server.world.good(&server.leg), ALPN_INNER);
+    let mut mint = server.world.mint(&server.leg);
+    mint.validity.not_before = server.world.now;
+    let held = mint.sign(Signer::Authority(server.world.authority(&server.leg)));
+    let peer = Hostile::with(&held, ALPN_INNER);
     server.meets(&peer).await.0.unwrap();
     server.hand.advance(Duration::from_secs(301));
-    assert_eq!(
-        server.meets(&peer).await.0.unwrap_err().reason,
-        Reason::CertificateExpired
-    );
-    server.hand.set(Timestamp::from_unix_seconds(1_800_000_000 - 301));
-    assert_eq!(
-        server.meets(&peer).await.0.unwrap_err().reason,
-        Reason::CertificateNotYetValid
-    );
+    let error = server.meets(&peer).await.0.unwrap_err();
+    assert_eq!(error.reason, Reason::CertificateExpired);
+    server.hand.set(server.world.now.minus(Duration::from_secs(1)));
+    let error = server.meets(&peer).await.0.unwrap_err();
+    assert_eq!(error.reason, Reason::CertificateNotYetValid);
 }
 
 #[tokio::test]
