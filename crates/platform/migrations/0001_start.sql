@@ -268,7 +268,7 @@ CREATE INDEX enrollment_tokens_by_daemon ON enrollment_tokens (daemon);
 
 -- What an enrollment answered, for those whose answer was lost.
 CREATE TABLE enrollments (
-    -- 'token:<id>' or the actor that enrolled.
+    -- 'token:<id>', or the actor that enrolled and what it asked for.
     credential TEXT NOT NULL,
     -- SHA-256 over the public keys of the request.
     fingerprint BYTEA NOT NULL,

@@ -141,8 +141,11 @@ impl StdError for Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        let busy = matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed);
-        if busy {
+        // SQLITE_BUSY: another process, a backup perhaps, holds the store for longer than we wait.
+        let locked = error
+            .as_database_error()
+            .is_some_and(|e| e.code().is_some_and(|code| code == "5"));
+        if locked || matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) {
             Self::unavailable(error)
         } else {
             Self::internal(error)

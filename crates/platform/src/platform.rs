@@ -199,3 +199,70 @@ impl Platform {
         &self.passwords
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::KeyError;
+    use crate::world::World;
+
+    #[tokio::test]
+    async fn opens_again_with_its_root_key_and_no_other() {
+        let world = World::new().await;
+        let tenant = world.organization("acme").await;
+        let path = world.dir.path().join("platform.db");
+        world.platform.close().await;
+        let wrong = RootKey::generate().unwrap();
+        let refused = Platform::open(&path, &wrong, Settings::default())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(refused, OpenError::Keys(KeyError::WrongRootKey)),
+            "{refused}"
+        );
+
+        let opened = Platform::open(&path, &world.root, Settings::default())
+            .await
+            .unwrap();
+        assert_eq!(
+            (opened.instance(), opened.pins()),
+            (world.platform.instance(), world.platform.pins())
+        );
+        let arrival = world.arrival();
+        assert!(
+            credential::universal_login(&opened, &arrival, tenant.login)
+                .await
+                .is_ok()
+        );
+    }
+
+    #[tokio::test]
+    async fn an_instance_begins_with_its_own_authorities_and_an_organization_with_others() {
+        let world = World::new().await;
+        let count = "SELECT COUNT(*) FROM authorities WHERE phase = 'current'";
+        assert_eq!(world.count(count).await, 7);
+        for (name, expected) in [("one", 16), ("two", 25), ("three", 34)] {
+            world.organization(name).await;
+            assert_eq!(world.count(count).await, expected);
+        }
+        // The database holds no two of the same key, and as many sealed keys as authorities.
+        assert_eq!(
+            world.count("SELECT COUNT(DISTINCT key) FROM authorities").await,
+            34
+        );
+        assert_eq!(world.count("SELECT COUNT(*) FROM sealed_keys").await, 34);
+        assert_eq!(world.count("SELECT COUNT(*) FROM data_keys").await, 4);
+    }
+
+    #[tokio::test]
+    async fn refuses_to_begin_over_another_instance() {
+        let world = World::new().await;
+        let path = world.dir.path().join("platform.db");
+        let administrator = FirstAdministrator {
+            name: "admin".parse().unwrap(),
+            password: Secret::new(crate::world::PASSWORD.into()),
+        };
+        let again = Platform::create(&path, &world.root, administrator, Settings::default(), world.now).await;
+        assert!(matches!(again, Err(OpenError::Store(StoreError::Exists(_)))));
+    }
+}

@@ -44,17 +44,18 @@ pub fn allowed_arrival(arrival: &Arrival, action: &'static str) -> Event {
 /// If the store cannot be written; then the transaction must not be committed.
 pub(crate) async fn insert(write: &mut Write, event: Event) -> Result<RecordKey, Error> {
     let (reporter, epoch) = (Reporter::Platform, write.spool_epoch());
-    let last: i64 = sqlx::query_scalar(
-        "SELECT COALESCE(MAX(number), 0) FROM audit_records WHERE reporter = $1 AND epoch = $2",
+    let last: Option<i64> = sqlx::query_scalar(
+        "SELECT number FROM audit_records WHERE reporter = $1 AND epoch = $2 ORDER BY number DESC LIMIT 1",
     )
     .bind(reporter.to_string())
     .bind(epoch.to_string())
-    .fetch_one(&mut **write)
+    .fetch_optional(&mut **write)
     .await?;
+    let number = last.unwrap_or(0).saturating_add(1);
     let key = RecordKey {
         reporter,
         epoch,
-        number: count(last).saturating_add(1),
+        number: count(number),
     };
     let record = Record { key, event };
     let text = String::from_utf8(record.to_canonical()).map_err(Error::internal)?;
@@ -64,7 +65,7 @@ pub(crate) async fn insert(write: &mut Write, event: Event) -> Result<RecordKey,
     )
     .bind(reporter.to_string())
     .bind(epoch.to_string())
-    .bind(last.saturating_add(1))
+    .bind(number)
     .bind(record.event.organization.map(|o| o.to_string()))
     .bind(millis(record.event.time))
     .bind(text)

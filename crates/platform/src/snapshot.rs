@@ -24,6 +24,9 @@ const MOST_KEPT: usize = 16_384;
 /// How often it is written down that a daemon was seen.
 const SEEN: Duration = Duration::from_secs(10);
 
+/// What a daemon knows may never be older.
+const OLDEST: Duration = Duration::from_secs(8 * 60 * 60);
+
 /// The documents that were built, and when each daemon was last written down as seen.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshots {
@@ -121,7 +124,7 @@ pub(crate) async fn build(platform: &Platform, daemon: DaemonId, now: Timestamp)
             ..Snapshot::clone(&kept)
         });
     }
-    let max_age_s = platform.settings().trust_max_age.as_secs();
+    let max_age_s = platform.settings().trust_max_age.min(OLDEST).as_secs();
     let (trust, gateway, relay) = match daemon {
         DaemonId::Relay(id) => {
             let (trust, relay) = of_relay(&mut read, (id, scope), now, max_age_s).await?;

@@ -80,8 +80,8 @@ pub(crate) async fn create_user(
 /// Gives an access token for a user's name and password. Records itself if it succeeds.
 ///
 /// # Errors
-/// Unauthenticated, alike and at the same cost for an unknown user and a wrong password; rate limited, if too
-/// many passwords are being judged.
+/// Unauthenticated, alike and at the same cost for an unknown user and a wrong password. Whoever comes while
+/// two passwords are being judged waits.
 pub async fn password_login(
     platform: &Platform,
     arrival: &Arrival,

@@ -135,11 +135,14 @@ impl Applicant {
         }
     }
 
-    /// Returns what the answer is kept under.
+    /// Returns what the answer is kept under: the ticket, or the actor and what it asked for.
     pub(super) fn credential(&self) -> String {
         match &self.target {
             Target::Ticket { id, .. } => format!("token:{id}"),
-            Target::Gateway { .. } => self.enrolled_by.to_string(),
+            Target::Gateway { name, relays, .. } => {
+                let relays: Vec<String> = relays.iter().map(ToString::to_string).collect();
+                format!("{}/{name}/{}", self.enrolled_by, relays.join(","))
+            }
         }
     }
 

@@ -506,3 +506,68 @@ async fn deleting_a_daemon_revokes_what_it_holds_where_it_counts() {
         .unwrap();
     assert_eq!(world.count("SELECT COUNT(*) FROM daemon_keys").await, 0);
 }
+
+#[tokio::test]
+async fn an_identity_that_asks_for_something_else_with_the_same_keys_gets_no_old_answer() {
+    let world = World::new().await;
+    world.instance_relay("hub").await;
+    let tenant = world.organization("acme").await;
+    let token = universal_login(&world.platform, &world.arrival(), tenant.login.clone())
+        .await
+        .unwrap();
+    let keys = Keys::generate();
+    let named = |name: &str| EnrollRequest {
+        name: Some(name.parse().unwrap()),
+        ..world.enroll_request(&keys, DaemonKind::Gateway)
+    };
+    let bearer = Some(&token.access_token);
+    enroll(&world.platform, &world.arrival(), bearer, named("edge"))
+        .await
+        .unwrap();
+    let refused = enroll(&world.platform, &world.arrival(), bearer, named("second"))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.reason(), Reason::Conflict);
+    assert_eq!(
+        world.count("SELECT COUNT(*) FROM gateways").await,
+        1,
+        "nothing was made"
+    );
+}
+
+#[tokio::test]
+async fn a_gateway_moves_to_its_organizations_relay_by_enrolling_again() {
+    let world = World::new().await;
+    let (shared, _) = world.instance_relay("hub").await;
+    let tenant = world.organization("acme").await;
+    let token = universal_login(&world.platform, &world.arrival(), tenant.login.clone())
+        .await
+        .unwrap();
+    let at = |relay: RelayId, keys: &Keys| EnrollRequest {
+        name: Some("edge".parse().unwrap()),
+        relays: vec![relay],
+        ..world.enroll_request(keys, DaemonKind::Gateway)
+    };
+    let bearer = Some(&token.access_token);
+    let first = at(shared, &Keys::generate());
+    let first = enroll(&world.platform, &world.arrival(), bearer, first)
+        .await
+        .unwrap();
+    let own = world.relay(&tenant.owner, "own").await;
+    let second = at(own, &Keys::generate());
+    let second = enroll(&world.platform, &world.arrival(), bearer, second)
+        .await
+        .unwrap();
+    assert_eq!(second.daemon, first.daemon);
+    let scope = |e: &Enrolled| e.snapshot.gateway.as_ref().map(|g| g.relay_scope);
+    assert_eq!(scope(&first), Some(Scope::Instance));
+    assert_eq!(scope(&second), Some(Scope::Organization(tenant.id)));
+
+    let foreign = world.organization("other").await;
+    let theirs = world.relay(&foreign.owner, "theirs").await;
+    let refused = at(theirs, &Keys::generate());
+    let refused = enroll(&world.platform, &world.arrival(), bearer, refused)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.reason(), Reason::Unprocessable);
+}

@@ -259,3 +259,20 @@ async fn a_damaged_key_is_named_and_stops_nothing_else() {
     );
     assert_eq!(stored(&world).await, (1, 2));
 }
+
+#[tokio::test]
+async fn nothing_is_issued_that_cannot_be_recorded() {
+    let (world, site) = world().await;
+    let mut write = world.platform.store().write().await.unwrap();
+    sqlx::query("ALTER TABLE audit_records RENAME TO away")
+        .execute(&mut *write)
+        .await
+        .unwrap();
+    write.commit().await.unwrap();
+    let refused = world
+        .session(&site.tenant.owner, &[site.resource])
+        .await
+        .unwrap_err();
+    assert_eq!(refused.reason(), Reason::NotRecorded);
+    assert_eq!(stored(&world).await, (0, 0));
+}

@@ -18,8 +18,6 @@ pub(crate) trait Columns {
     fn parsed_option<T: FromStr<Err: Display>>(&self, column: &str) -> Result<Option<T>, Error>;
     /// Reads text.
     fn text(&self, column: &str) -> Result<String, Error>;
-    /// Reads bytes.
-    fn bytes(&self, column: &str) -> Result<Vec<u8>, Error>;
     /// Reads a number.
     fn number(&self, column: &str) -> Result<u64, Error>;
     /// Reads a port.
@@ -51,10 +49,6 @@ impl Columns for SqliteRow {
     }
 
     fn text(&self, column: &str) -> Result<String, Error> {
-        Ok(self.try_get(column)?)
-    }
-
-    fn bytes(&self, column: &str) -> Result<Vec<u8>, Error> {
         Ok(self.try_get(column)?)
     }
 
