@@ -29,8 +29,13 @@ const ED25519: &[Algorithm] = &[Algorithm::Ed25519];
 pub(crate) const WINDOW: u32 = 2 * 1024 * 1024;
 /// The largest packet that we take, in bytes.
 pub(crate) const PACKET: u32 = 32 * 1024;
-/// Messages that wait for the reader of a channel: a whole window of full packets, many times over.
-pub(crate) const CHANNEL_BUFFER: usize = 1024;
+/// Messages that wait for the reader of a channel. The library opens the window again on receipt, and waits with all
+/// channels for the one whose queue is full, so this is many windows of full packets.
+pub(crate) const CHANNEL_BUFFER: usize = 4096;
+
+/// How long the library may be stuck in writing to a peer that speaks and does not read; then the tunnel is lost, and
+/// made anew. An idle tunnel is not stuck, since answers to keepalives count.
+pub(crate) const STUCK: Duration = Duration::from_secs(60);
 
 /// Lists what a server offers: host keys only so that certificates over them can be.
 pub(crate) fn for_server() -> Preferred {
@@ -53,13 +58,16 @@ pub(crate) fn for_client() -> Preferred {
     }
 }
 
-/// Returns the limits after which keys are exchanged anew: the most that the library allows, since it counts what
-/// is in flight on all channels against the window of one and ends a busy session.
+/// Returns the limits after which keys are exchanged anew. The library counts what is in flight on all channels
+/// against the window of one, so an exchange ends a busy session; it is put off as far as is safe: 64 GiB are less
+/// than 2^31 packets even if every one is of the least size (RFC 4344 section 3.1), and within the bounds of
+/// AES-GCM.
 pub(crate) fn rekey_limits() -> Limits {
+    const BYTES: usize = 64 << 30;
     Limits {
-        rekey_write_limit: 1 << 30,
-        rekey_read_limit: 1 << 30,
-        rekey_time_limit: Duration::from_secs(24 * 60 * 60),
+        rekey_write_limit: BYTES,
+        rekey_read_limit: BYTES,
+        rekey_time_limit: Duration::from_secs(30 * 24 * 60 * 60),
     }
 }
 

@@ -71,7 +71,7 @@ impl ClientConfig {
             maximum_packet_size: algorithms::PACKET,
             channel_buffer_size: algorithms::CHANNEL_BUFFER,
             preferred: algorithms::for_client(),
-            inactivity_timeout: None,
+            inactivity_timeout: Some(algorithms::STUCK),
             keepalive_interval: Some(keepalive),
             keepalive_max: 3,
             nodelay: true,
@@ -245,18 +245,15 @@ impl<J: HostJudge> Incoming<J> {
         if self.end.is_some() {
             return None;
         }
-        tokio::select! {
-            // Streams that were opened before the end are handed out before it.
-            biased;
-            event = self.events.recv() => event,
-            result = &mut self.handle => {
-                self.end = Some(match result {
-                    Ok(()) => "the relay left".to_owned(),
-                    Err(error) => error.to_string(),
-                });
-                None
-            }
+        // The library lets go of the sender when the session ends, so all that came before the end is seen first.
+        if let Some(event) = self.events.recv().await {
+            return Some(event);
         }
+        self.end = Some(match (&mut self.handle).await {
+            Ok(()) => "the relay left".to_owned(),
+            Err(error) => error.to_string(),
+        });
+        None
     }
 
     /// Lends the relay's host certificate.

@@ -89,7 +89,7 @@ impl ServerConfig {
             event_buffer_size: 64,
             preferred: algorithms::for_server(),
             max_auth_attempts: MAX_REJECTIONS,
-            inactivity_timeout: None,
+            inactivity_timeout: Some(algorithms::STUCK),
             keepalive_interval: Some(keepalive),
             keepalive_max: 3,
             nodelay: true,
