@@ -39,4 +39,4 @@ pub use snapshot::{Contact, PollError, Poller};
 pub use spool::{Spool, SpoolWriter};
 pub use state::{StateDir, StateError};
 pub use statement::{StatementError, Statements};
-pub use token::{TokenSource, is_expelled};
+pub use token::TokenSource;

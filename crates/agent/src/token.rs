@@ -2,7 +2,7 @@
 
 use http::Method;
 use postern_api::{StatementLogin, Token};
-use postern_domain::{Reason, Secret, Timestamp};
+use postern_domain::{Secret, Timestamp};
 use tokio::sync::Mutex;
 
 use crate::api::{Api, STATEMENT_PATH};
@@ -112,14 +112,4 @@ impl TokenSource {
 /// The moment from which a token is replaced, in the platform's time.
 fn due(token: &Token) -> Timestamp {
     token.time.plus(token.expires.since(token.time) * 2 / 3)
-}
-
-/// Says whether an error means that the daemon itself is no longer welcome, as opposed to a platform that is away.
-#[must_use]
-pub fn is_expelled(error: &ApiError) -> bool {
-    error.is_unauthenticated()
-        || matches!(
-            error.reason(),
-            Reason::Revoked | Reason::Forbidden | Reason::NotFound
-        )
 }

@@ -41,7 +41,12 @@ async fn a_ticket_makes_a_daemon_that_starts_without_it() {
     let daemon = enroll(&platform, &state).await.unwrap();
     assert_eq!(daemon.name.as_str(), "edge-1");
     assert_eq!(files(dir.path()), ["daemon.json", "lock", "snapshot.json"]);
-    let (agent, _run) = Agent::start(&state, platform.clock.clone()).await.unwrap();
+    let (agent, run) = Agent::start(&state, platform.clock.clone()).await.unwrap();
+    let (stop, stopped) = postern_transport::Drain::new();
+    let running = tokio::spawn(run.run(stopped));
+    agent.known.clone().changed().await.unwrap();
+    stop.start();
+    running.await.unwrap();
     assert_eq!(agent.id, daemon.id);
     assert_eq!(agent.ssh.borrow().key(), agent.ssh_key.public_key());
     assert_eq!(agent.tls.current().pin(), Some(daemon.keys.certified.tls.pin()));
