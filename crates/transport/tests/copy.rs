@@ -1,16 +1,25 @@
 //! Two-way copy between real TCP sockets: ends, resets, stops, and slow readers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests fail by panicking, their helpers too"
+)]
 
 use std::future::pending;
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use postern_fixtures::{Hostile, World};
 use postern_transport::copy::HALF_CLOSED_IDLE;
-use postern_transport::{CopyEnd, HowEnded, WithReset, copy_two_way};
+use postern_transport::{
+    ALPN_RELAY, CopyEnd, Duplex as _, HowEnded, MutualAcceptor, WithReset, copy_two_way,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::client::TlsStream;
 
 /// A socket and its other end.
 async fn pair() -> (TcpStream, TcpStream) {
@@ -245,4 +254,58 @@ async fn silence_alone_ends_nothing() {
     tokio::time::advance(HALF_CLOSED_IDLE * 24).await;
     client.write_all(b"x").await.unwrap();
     server.read_exact(&mut [0]).await.unwrap();
+}
+
+/// A TLS client, and a server in clear, with a copy between them.
+async fn joined_over_tls() -> (TlsStream<TcpStream>, TcpStream, JoinHandle<CopyEnd>) {
+    let (world, clock, _hand) = World::at_rest();
+    let leg = World::relay_client_leg(&world.relay);
+    let (_trust, trust) = World::watched(world.trust());
+    let own = world.relay_server(&world.relay).credential();
+    let acceptor = MutualAcceptor::new(own, trust, clock, ALPN_RELAY, leg.clone()).unwrap();
+    let (near, far) = pair().await;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let hostile = Hostile::with(&world.good(&leg), ALPN_RELAY);
+    let (accepted, client) = tokio::join!(acceptor.accept(far, deadline), hostile.connect(near));
+    let (b, server) = pair().await;
+    let copy = tokio::spawn(copy_two_way(accepted.unwrap().stream, b, pending()));
+    (client.unwrap(), server, copy)
+}
+
+#[tokio::test]
+async fn over_tls_only_a_close_notify_is_an_end() {
+    let (mut client, mut server, copy) = joined_over_tls().await;
+    client.write_all(b"question").await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut question = String::new();
+    server.read_to_string(&mut question).await.unwrap();
+    server.write_all(b"answer").await.unwrap();
+    drop(server);
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert_eq!((&*question, &*answer), ("question", "answer"));
+    assert_eq!(copy.await.unwrap().how, HowEnded::Finished);
+}
+
+#[tokio::test]
+async fn a_tls_stream_that_is_cut_short_is_a_reset() {
+    let (client, server, copy) = joined_over_tls().await;
+    // The socket ends in order, but without a close_notify: anybody on the path can do that.
+    drop(client.into_inner());
+    expect_reset(server).await;
+    assert_eq!(copy.await.unwrap().how, HowEnded::ResetByA);
+}
+
+#[tokio::test]
+async fn a_reset_crosses_tls_both_ways() {
+    let (client, server, copy) = joined_over_tls().await;
+    client.reset();
+    expect_reset(server).await;
+    assert_eq!(copy.await.unwrap().how, HowEnded::ResetByA);
+
+    let (mut client, server, copy) = joined_over_tls().await;
+    reset(server);
+    let error = client.read(&mut [0]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(copy.await.unwrap().how, HowEnded::ResetByB);
 }

@@ -1,11 +1,15 @@
 //! The platform's HTTPS: pinned, and nothing believed at first sight.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests fail by panicking, their helpers too"
+)]
 
 use std::time::Duration;
 
 use postern_domain::{Host, Pin, Reason};
-use postern_fixtures::{Held, Hostile, Signer, World};
+use postern_fixtures::{ExtendedKeyUsagePurpose as Usage, Held, Hostile, Signer, World};
 use postern_transport::{Clock, ConnectError, CredentialStore, PinnedConnector, ServerTls};
-use rcgen::ExtendedKeyUsagePurpose as Usage;
 use tokio::io::{AsyncWriteExt as _, duplex};
 use tokio::sync::watch;
 use tokio::time::Instant;

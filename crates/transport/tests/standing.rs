@@ -1,4 +1,9 @@
 //! The standing of open connections: what ends them, and when.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests fail by panicking, their helpers too"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
