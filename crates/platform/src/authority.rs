@@ -11,6 +11,7 @@ use postern_pki::{SigningKey, SshAuthority, TlsAuthority};
 use sqlx::SqliteConnection;
 
 use crate::Error;
+use crate::access::{AccessDecision, Action};
 use crate::keys::Keys;
 use crate::store::{Columns as _, Write, millis, scope_text};
 
@@ -22,14 +23,23 @@ const PURPOSE: &str = "authority";
 /// Makes every authority of a new owner, with its data key, in the transaction that makes the owner.
 ///
 /// # Errors
-/// If a key cannot be made or sealed, or the store cannot be written.
+/// Forbidden, if the decision is not one to make an owner; internal, if a key cannot be made or sealed, or the
+/// store cannot be written.
 pub(crate) async fn create(
     write: &mut Write,
     keys: &Keys,
+    access: &AccessDecision,
     instance: InstanceId,
     owner: Scope,
     now: Timestamp,
 ) -> Result<(), Error> {
+    let allowed = match owner {
+        Scope::Instance => access.action() == Action::CreateAuthorities,
+        Scope::Organization(_) => access.action() == Action::CreateOrganization,
+    };
+    if !allowed {
+        return Err(Error::forbidden());
+    }
     // A transaction that was undone may have left the key of an owner that never was.
     keys.forget(owner);
     keys.create_data_key(write, owner, now).await?;

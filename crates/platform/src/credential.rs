@@ -15,7 +15,7 @@ pub(crate) use secret::{SecretKind, client_id, digest, mint};
 pub(crate) use statement::actor_of;
 pub use statement::statement_login;
 pub use token::authenticate;
-pub(crate) use token::parse_role;
+pub(crate) use token::{exists, parse_role};
 pub use universal::universal_login;
 
 /// The paths on which a statement is accepted: method and path are part of what it says.

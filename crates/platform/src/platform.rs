@@ -10,6 +10,7 @@ use postern_domain::{Name, Pin, Scope, Secret, Timestamp};
 use tokio::sync::Semaphore;
 
 use crate::Error;
+use crate::access::{self, Action};
 use crate::authority::{self, Signers};
 use crate::credential;
 use crate::keys::{Keys, RootKey};
@@ -110,7 +111,16 @@ impl Platform {
         let store = Store::create(path, now).await?;
         let mut write = store.write().await?;
         let keys = Keys::found(&mut write, root).await?;
-        authority::create(&mut write, &keys, store.instance().id, Scope::Instance, now).await?;
+        let access = access::decide_for_platform(Action::CreateAuthorities, Scope::Instance)?;
+        authority::create(
+            &mut write,
+            &keys,
+            &access,
+            store.instance().id,
+            Scope::Instance,
+            now,
+        )
+        .await?;
         credential::create_user(&mut write, &administrator.name, &password, now).await?;
         write.bump(Scope::Instance).await?;
         write.commit().await?;

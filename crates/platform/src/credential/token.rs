@@ -97,6 +97,14 @@ pub(super) async fn principal(
     .transpose()
 }
 
+/// Returns whether an actor is still there.
+///
+/// # Errors
+/// If the store cannot be read.
+pub(crate) async fn exists(connection: &mut SqliteConnection, actor: Actor) -> Result<bool, Error> {
+    Ok(principal(connection, actor).await?.is_some())
+}
+
 /// Reads a role as it is stored.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use postern_domain::{
 use postern_pki::DaemonKind;
 
 use crate::access::{self, AccessDecision, Action};
-use crate::credential::{actor_of, digest};
+use crate::credential::{actor_of, digest, exists};
 use crate::noun::gateway;
 use crate::store::{Columns as _, Write, millis};
 use crate::{Arrival, Error, Platform, RequestContext};
@@ -84,6 +84,10 @@ impl Applicant {
         if row.time_option("consumed")?.is_none() && row.time("expires")? <= now {
             return Err(Error::unauthenticated(Reason::CredentialExpired));
         }
+        let enrolled_by = row.parsed("created_by")?;
+        if !exists(&mut read, enrolled_by).await? {
+            return Err(Error::unauthenticated(Reason::Revoked));
+        }
         let daemon = row.parsed("daemon")?;
         Ok(Self {
             target: Target::Ticket {
@@ -92,7 +96,7 @@ impl Applicant {
                 again: row.number("again")? == 1,
             },
             access: access::decide_for_ticket(actor_of(daemon), row.scope("scope")?),
-            enrolled_by: row.parsed("created_by")?,
+            enrolled_by,
         })
     }
 

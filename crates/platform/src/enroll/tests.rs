@@ -11,7 +11,7 @@ use super::*;
 use crate::access::Action;
 use crate::authority::{ssh_anchor, tls_anchor};
 use crate::credential::universal_login;
-use crate::noun::{gateway, relay};
+use crate::noun::{gateway, identity, relay};
 use crate::world::{Keys, World, decide};
 
 async fn world_with_gateway() -> (World, crate::world::Tenant, GatewayId) {
@@ -570,4 +570,23 @@ async fn a_gateway_moves_to_its_organizations_relay_by_enrolling_again() {
         .await
         .unwrap_err();
     assert_eq!(refused.reason(), Reason::Unprocessable);
+}
+
+#[tokio::test]
+async fn a_ticket_goes_with_whoever_made_it() {
+    let (world, tenant, gateway) = world_with_gateway().await;
+    let enroller = world.identity(&tenant.owner, "enroller", Role::Enroller).await;
+    let secret = world.ticket(&enroller, DaemonId::Gateway(gateway)).await.unwrap();
+    let Actor::MachineIdentity(id) = enroller.actor else {
+        panic!("an identity")
+    };
+    let access = decide(&tenant.owner, Action::DeleteIdentity);
+    identity::delete(world.platform.store(), &tenant.owner, &access, id)
+        .await
+        .unwrap();
+    let refused = world
+        .enroll(&secret, &Keys::generate(), DaemonKind::Gateway)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.reason(), Reason::Revoked);
 }

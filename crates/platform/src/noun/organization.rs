@@ -72,7 +72,7 @@ pub(crate) async fn create(
         .execute(&mut *write)
         .await
         .on_conflict(|| format!("an organization named {} exists already", organization.name))?;
-    let made = fill(platform, &mut write, id, now).await;
+    let made = fill(platform, &mut write, access, id, now).await;
     let owner = match made {
         Ok(owner) => owner,
         Err(error) => {
@@ -93,11 +93,20 @@ pub(crate) async fn create(
 async fn fill(
     platform: &Platform,
     write: &mut Write,
+    access: &AccessDecision,
     id: OrganizationId,
     now: Timestamp,
 ) -> Result<OwnerCredential, Error> {
     let instance = platform.instance().id;
-    authority::create(write, platform.keys(), instance, Scope::Organization(id), now).await?;
+    authority::create(
+        write,
+        platform.keys(),
+        access,
+        instance,
+        Scope::Organization(id),
+        now,
+    )
+    .await?;
     let name: Name = OWNER.parse().map_err(Error::internal)?;
     let owner = identity::insert(write, id, (name, Role::Owner), now).await?;
     let secret = client_secret::insert(write, id, (owner.id, owner.client_id), now).await?;
