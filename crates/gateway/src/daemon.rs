@@ -118,6 +118,12 @@ impl Gateway {
         self.id
     }
 
+    /// Returns where the policy is read that streams are judged by.
+    #[must_use]
+    pub fn policy(&self) -> watch::Receiver<Arc<Policy>> {
+        self.policy.subscribe()
+    }
+
     /// Returns where it is read how its tunnels stand.
     #[must_use]
     pub fn tunnels(&self) -> watch::Receiver<Tunnelled> {

@@ -30,7 +30,12 @@ pub enum TunnelState {
     /// It is being dialled.
     Connecting,
     /// It is open, and was proven on both sides.
-    Open(Facts),
+    Open {
+        /// What was negotiated.
+        facts: Facts,
+        /// How long it took to open: TCP, key exchange, both proofs.
+        took: Duration,
+    },
     /// It was not to be had, or was lost; it will be dialled again.
     Down(String),
 }
@@ -55,9 +60,10 @@ impl Tunnels {
         // Dropped or started, it lets the elder tunnel end as soon as it is idle.
         let mut elder = None;
         while !self.drain.is_draining() {
-            if !matches!(&*state.borrow(), TunnelState::Open(_)) {
+            if !matches!(&*state.borrow(), TunnelState::Open { .. }) {
                 state.send_replace(TunnelState::Connecting);
             }
+            let began = Instant::now();
             let opened = tokio::select! {
                 opened = self.open(relay) => opened,
                 () = self.drain.draining() => break,
@@ -66,7 +72,10 @@ impl Tunnels {
                 Ok(incoming) => {
                     backoff.reset();
                     tracing::info!(relay = %relay.id, host = %relay.host, "tunnel open");
-                    state.send_replace(TunnelState::Open(incoming.facts().clone()));
+                    state.send_replace(TunnelState::Open {
+                        facts: incoming.facts().clone(),
+                        took: began.elapsed(),
+                    });
                     let (hand, retired) = Drain::new();
                     elder = Some(hand);
                     let (replace, replaced) = oneshot::channel();
@@ -86,7 +95,7 @@ impl Tunnels {
                 }
             }
             while tunnels.try_join_next().is_some() {}
-            if tunnels.is_empty() && matches!(&*state.borrow(), TunnelState::Open(_)) {
+            if tunnels.is_empty() && matches!(&*state.borrow(), TunnelState::Open { .. }) {
                 state.send_replace(TunnelState::Down("the tunnel was lost".into()));
             }
             tokio::select! {

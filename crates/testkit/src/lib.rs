@@ -1,1 +1,19 @@
-//! postern-testkit.
+//! A small whole world for tests: platform, relay and gateway in this process, on loopback, with the rules and
+//! limits as shipped, started in one line:
+//!
+//! ```no_run
+//! # async fn test() -> anyhow::Result<()> {
+//! let world = postern_testkit::World::start().await?;
+//! # Ok(()) }
+//! ```
+
+mod connect;
+pub mod parts;
+pub mod processes;
+pub mod programs;
+pub mod raw;
+pub mod records;
+mod world;
+
+pub use connect::Connecting;
+pub use world::World;

@@ -1,1 +1,1 @@
-//! postern-tests.
+//! The whole-system tests; see `tests/system/main.rs`.

@@ -1,0 +1,50 @@
+//! The programs as they are built, started by tests as a user would start them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+use crate::parts::command::{command, run};
+
+/// Where the programs are, once they are built.
+static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+
+/// Makes a command for one of the programs, which are built first if they are not up to date.
+///
+/// # Errors
+/// They cannot be built.
+pub async fn program(name: &str) -> anyhow::Result<Command> {
+    let directory = BUILT.get_or_try_init(build).await?;
+    Ok(command(directory.join(name)))
+}
+
+async fn build() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let directory = own.parent().context("the program's own directory")?;
+    // A test's program lies in target/<profile>/deps; a bench lies beside the programs, which were built with it.
+    if directory.file_name().is_none_or(|name| name != "deps") {
+        return Ok(directory.to_owned());
+    }
+    let directory = directory.parent().context("the profile's directory")?;
+    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .args(["build", "--quiet", "--bins"])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
+    for package in [
+        "postern",
+        "postern-dev",
+        "postern-platform",
+        "postern-relay",
+        "postern-gateway",
+    ] {
+        cargo.args(["--package", package]);
+    }
+    run(&mut cargo, Duration::from_secs(1200))
+        .await?
+        .success()
+        .context("cargo build")?;
+    Ok(directory.to_owned())
+}
