@@ -24,7 +24,7 @@ pub enum InitError {
     #[error("{0} exists already: an instance is made once; nothing was touched")]
     Exists(PathBuf),
     /// The directory or a file in it cannot be made.
-    #[error("{0} cannot be made: {1}")]
+    #[error("{0} cannot be made")]
     File(PathBuf, #[source] io::Error),
     /// The root key cannot be made.
     #[error(transparent)]

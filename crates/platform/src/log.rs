@@ -1,5 +1,7 @@
 //! The log: lines on standard error, for people or for machines. The records that count are in the audit log.
 
+use std::io::IsTerminal as _;
+
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{Log, LogFormat, LogLevel};
@@ -15,6 +17,7 @@ pub(crate) fn start(log: &Log) {
     };
     let builder = tracing_subscriber::fmt()
         .with_max_level(level)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let started = match log.format {
         LogFormat::Text => builder.try_init(),

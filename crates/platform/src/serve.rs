@@ -20,8 +20,12 @@ use crate::http::{App, Connections, Parts};
 use crate::keys::{RootKey, RootKeyError};
 use crate::{Arrival, Error, OpenError, Platform, Settings, issue};
 
+/// How long an HTTPS certificate lives, unless the settings say less.
+const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often the upkeep looks whether something is due.
 const UPKEEP: Duration = Duration::from_secs(10);
+/// After how many of these what was only counted becomes records.
+const FOLDS: u64 = 6;
 
 /// The platform cannot begin to serve.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +37,7 @@ pub enum StartError {
     #[error(transparent)]
     RootKey(#[from] RootKeyError),
     /// The address to listen on.
-    #[error("cannot listen on {0}: {1}")]
+    #[error("cannot listen on {0}")]
     Bind(SocketAddr, #[source] io::Error),
     /// The HTTPS certificate.
     #[error("the HTTPS certificate cannot be issued: {0}")]
@@ -67,7 +71,12 @@ impl Platform {
     ///
     /// # Errors
     /// Says what is missing or taken.
-    pub async fn bind_with(config: Config, settings: Settings, clock: Clock) -> Result<Bound, StartError> {
+    pub async fn bind_with(
+        config: Config,
+        mut settings: Settings,
+        clock: Clock,
+    ) -> Result<Bound, StartError> {
+        settings.certificates.platform = settings.certificates.platform.min(LIFETIME);
         let root = match &config.keys.root_key {
             Some(text) => RootKey::parse(text.expose())?,
             None => RootKey::load(&config.keys.root_key_file)?,
@@ -161,9 +170,11 @@ impl Bound {
         let upkeep = async {
             let mut ticks = tokio::time::interval(UPKEEP);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
+            for tick in 0_u64.. {
                 ticks.tick().await;
-                app.write_folds().await;
+                if tick % FOLDS == FOLDS - 1 {
+                    app.write_folds().await;
+                }
                 https.renew_if_due(&platform, clock.now()).await;
             }
         };
@@ -272,4 +283,60 @@ async fn certify(
     let credential = Credential::new(chain, key.private_key_der())?;
     let due = now.plus(issued.validity.not_after.since(now) * 2 / 3);
     Ok((credential, due))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::InitOptions;
+
+    async fn bound() -> (tempfile::TempDir, Bound, postern_transport::ClockHand) {
+        let directory = tempfile::tempdir().unwrap();
+        let start = Timestamp::from_unix_seconds(1_800_000_000);
+        let (clock, hand) = Clock::manual(start);
+        Platform::init(directory.path(), InitOptions::default(), start)
+            .await
+            .unwrap();
+        let bound = Platform::bind(Config::for_data_directory(directory.path()), clock)
+            .await
+            .unwrap();
+        (directory, bound, hand)
+    }
+
+    #[tokio::test]
+    async fn the_certificate_is_issued_again_at_two_thirds_and_not_before() {
+        let (_directory, mut bound, hand) = bound().await;
+        let first = bound.https.credentials.current().pin();
+        hand.advance(Duration::from_secs(15 * 60 * 60));
+        bound.https.renew_if_due(&bound.platform, bound.clock.now()).await;
+        assert_eq!(bound.https.credentials.current().pin(), first);
+        hand.advance(Duration::from_secs(60 * 60));
+        bound.https.renew_if_due(&bound.platform, bound.clock.now()).await;
+        let second = bound.https.credentials.current();
+        assert_ne!(second.pin(), first);
+        hand.advance(Duration::from_secs(20 * 60 * 60));
+        second
+            .verify_pinned(bound.pins(), &bound.https.hosts, bound.clock.now())
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_cannot_be_issued_leaves_the_old_one_in_use() {
+        let (_directory, mut bound, hand) = bound().await;
+        let first = bound.https.credentials.current().pin();
+        hand.advance(Duration::from_secs(17 * 60 * 60));
+        bound.platform.close().await;
+        bound.https.renew_if_due(&bound.platform, bound.clock.now()).await;
+        assert_eq!(bound.https.credentials.current().pin(), first);
+    }
+
+    #[tokio::test]
+    async fn the_certificate_names_every_host_that_was_asked_for_and_no_other() {
+        let (_directory, bound, _hand) = bound().await;
+        let credential = bound.https.credentials.current();
+        let verify =
+            |host: &str| credential.verify_pinned(bound.pins(), &[host.parse().unwrap()], bound.clock.now());
+        assert!(verify("localhost").is_ok() && verify("127.0.0.1").is_ok());
+        assert!(verify("other.example").is_err());
+    }
 }

@@ -167,8 +167,10 @@ async fn record(
         // Nobody acts and nothing is shown where no credential is asked for.
         Ok(reply) if reply.recorded || matches!(admission, Admission::Open(_)) => Ok(reply),
         Ok(reply) => {
-            let polled = matches!(admission, Admission::Bearer(Action::WatchSnapshot));
-            if polled && folded(app, attempt, Outcome::Allowed, None) {
+            // A daemon polls every second; its polls are counted, not listed.
+            if matches!(admission, Admission::Bearer(Action::WatchSnapshot)) {
+                app.folds()
+                    .count(kind(attempt, Outcome::Allowed, None), attempt.arrival.now);
                 return Ok(reply);
             }
             let event = Event::allowed(Hop::Api, attempt.action, attempt.arrival.now);
@@ -206,16 +208,20 @@ async fn record(
 
 /// Counts an attempt instead of recording it, if there are too many from its source.
 fn folded(app: &App, attempt: &Attempt, outcome: Outcome, reason: Option<Reason>) -> bool {
-    let kind = Kind {
+    let Arrival { source, now, .. } = attempt.arrival;
+    !app.folds()
+        .is_single(kind(attempt, outcome, reason), source, now, Instant::now())
+}
+
+fn kind(attempt: &Attempt, outcome: Outcome, reason: Option<Reason>) -> Kind {
+    Kind {
         action: attempt.action,
         outcome,
         reason,
         actor: attempt.context.as_ref().map(|context| context.actor),
         organization: attempt.context.as_ref().and_then(|context| context.organization),
-        source: None,
-    };
-    !app.folds()
-        .is_single(kind, attempt.arrival.source, attempt.arrival.now, Instant::now())
+        source: Some(source::network_of(attempt.arrival.source)),
+    }
 }
 
 fn describe(event: Event, attempt: &Attempt) -> Event {

@@ -12,8 +12,6 @@ use postern_domain::{Actor, OrganizationId, Reason, Timestamp};
 use postern_transport::{Buckets, Rate, SourceKey};
 use tokio::time::Instant;
 
-use super::source::network_of;
-
 /// Records of their own, for each source.
 const SINGLES: Rate = Rate {
     per_second: 1,
@@ -61,13 +59,7 @@ impl Folds {
         if self.singles.allow(SourceKey::of(source), instant) {
             return true;
         }
-        self.count(
-            Kind {
-                source: Some(network_of(source)),
-                ..kind
-            },
-            now,
-        );
+        self.count(kind, now);
         false
     }
 

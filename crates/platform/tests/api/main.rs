@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod bounds;
 #[cfg(test)]
+mod daemons;
+#[cfg(test)]
 mod input;
 #[cfg(test)]
 mod life;
