@@ -232,11 +232,12 @@ where
         room,
         life: watched,
     };
+    let pings = http.ping_pong();
     let driver = Driver {
         http,
         requests: Some(requests),
         asks: asked,
-        streams: Streams::new(limits, watch),
+        streams: Streams::new(limits, watch, pings),
         life,
         limits: limits.clone(),
     };
@@ -293,7 +294,8 @@ fn builder(limits: &Limits) -> h2::client::Builder {
         .initial_max_send_streams(0)
         .enable_push(false)
         .max_concurrent_streams(0)
-        .max_concurrent_reset_streams(limits.streams as usize)
+        .max_concurrent_reset_streams(Limits::RESETS_REMEMBERED)
+        .reset_stream_duration(Limits::RESETS_REMEMBERED_FOR)
         .max_pending_accept_reset_streams(limits.pending_resets)
         .max_local_error_reset_streams(Some(limits.error_resets))
         .max_send_buffer_size(16 * FRAME)
@@ -314,6 +316,9 @@ where
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         self.streams.poll_watch(cx);
+        let http = &mut self.http;
+        self.streams
+            .tune(cx, |window| http.set_initial_window_size(window).is_ok());
         for round in 0..ROUNDS {
             let asked = self.poll_asks(cx);
             let pumped = self.streams.pump(cx);

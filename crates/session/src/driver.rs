@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use h2::PingPong;
 use postern_domain::Reason;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
@@ -15,6 +16,7 @@ use crate::gate::Watch;
 use crate::limits::Limits;
 use crate::pipe::Tally;
 use crate::pump::Pump;
+use crate::tune::{Tuned, Tuner};
 
 /// Times that a driver looks after connection and pumps before it lets other tasks run.
 pub(crate) const ROUNDS: usize = 16;
@@ -27,10 +29,13 @@ pub(crate) struct Streams {
     gate: Arc<Watch>,
     watch: Interval,
     limits: Limits,
+    tuner: Tuner,
+    /// A window that the library did not take yet.
+    wanted: Option<u32>,
 }
 
 impl Streams {
-    pub(crate) fn new(limits: &Limits, gate: Arc<Watch>) -> Self {
+    pub(crate) fn new(limits: &Limits, gate: Arc<Watch>, pings: Option<PingPong>) -> Self {
         let period = (limits.stall / 4).max(std::time::Duration::from_millis(10));
         let mut watch = tokio::time::interval_at(Instant::now() + period, period);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -40,6 +45,8 @@ impl Streams {
             gate,
             watch,
             limits: limits.clone(),
+            tuner: Tuner::new(pings, limits.stream_window, limits.largest_stream_window),
+            wanted: None,
         }
     }
 
@@ -69,6 +76,34 @@ impl Streams {
     /// Returns the gate; to be refilled when the pumps have run.
     pub(crate) fn gate(&self) -> &Watch {
         &self.gate
+    }
+
+    /// Measures the path while bytes come in. Hands a new window for streams to `set`, which says whether the
+    /// library took it: it takes one at a time.
+    pub(crate) fn tune(&mut self, cx: &mut Context<'_>, set: impl FnOnce(u32) -> bool) {
+        match self.tuner.poll(cx, self.gate.received()) {
+            Tuned::Leave => {}
+            Tuned::Count => {
+                self.busiest();
+            }
+            Tuned::Measured => {
+                let busiest = self.busiest();
+                self.wanted = self.tuner.measured(busiest).or(self.wanted);
+            }
+        }
+        if let Some(window) = self.wanted
+            && set(window)
+        {
+            self.wanted = None;
+            // The connection has to be looked after once more to tell the peer.
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Returns what the busiest stream has received since the last call.
+    fn busiest(&self) -> usize {
+        let arrived = Pin::new(&self.pumps).get_ref().into_iter();
+        arrived.map(|pump| pump.pipe().arrived()).max().unwrap_or(0)
     }
 
     /// Returns how many streams more the peer has given up than let be answered.

@@ -21,6 +21,7 @@ const SPAN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Watch {
     left: AtomicUsize,
+    received: AtomicU64,
     starved: AtomicBool,
     flooded: AtomicBool,
     /// The code of a GOAWAY, above the lower 32 bits a one.
@@ -32,6 +33,11 @@ impl Watch {
     pub(crate) fn refill(&self) {
         self.left.store(Limits::TURN, Ordering::Relaxed);
         self.starved.store(false, Ordering::Relaxed);
+    }
+
+    /// Returns how many bytes have come in.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     /// Returns whether reading stopped at the end of the portion; then nobody but the driver wakes the reader.
@@ -68,6 +74,7 @@ impl<IO> Gate<IO> {
     pub(crate) fn new(io: IO, preface: bool, limits: &Limits) -> (Self, Arc<Watch>) {
         let watch = Arc::new(Watch {
             left: AtomicUsize::new(Limits::TURN),
+            received: AtomicU64::new(0),
             starved: AtomicBool::new(false),
             flooded: AtomicBool::new(false),
             goaway: AtomicU64::new(0),
@@ -148,6 +155,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Gate<IO> {
             this.watch
                 .left
                 .store(left.saturating_sub(count), Ordering::Relaxed);
+            this.watch.received.fetch_add(count as u64, Ordering::Relaxed);
             let passed = this
                 .scanner
                 .scan(buf.filled_mut().get_mut(start..).unwrap_or_default());

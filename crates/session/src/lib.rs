@@ -10,6 +10,7 @@
 //! - what is written is joined while an earlier frame of the same stream still waits for the wire, and leaves
 //!   only within the window that the peer has granted, so no stream buffers more than its bound;
 //! - a DATA frame is never empty unless it ends the stream;
+//! - the window of streams grows with the path, up to its bound;
 //! - streams that nobody reads are reset after a deadline, but only once they hold so much of the session's
 //!   window that others would suffer.
 //!
@@ -34,6 +35,7 @@ mod pump;
 mod refusal;
 mod server;
 mod stream;
+mod tune;
 
 pub use authorize::{Denial, Permit, authorize, authorize_probe, session_admitted};
 pub use client::{Connection, Driver, HandshakeError, OpenError, handshake};

@@ -11,8 +11,10 @@ pub(crate) const FRAME: usize = 64 * 1024;
 pub struct Limits {
     /// Streams open at once.
     pub streams: u32,
-    /// Bytes that the peer may send on one stream before they are read.
+    /// Bytes that the peer may send on one stream before they are read, to begin with.
     pub stream_window: u32,
+    /// The same, once the path has shown that it holds so much in a round trip.
+    pub largest_stream_window: u32,
     /// Bytes that the peer may send on all streams before they are read: the bound of the session's memory
     /// for what arrives.
     pub session_window: u32,
@@ -42,7 +44,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             streams: 1024,
-            stream_window: 2 * 1024 * 1024,
+            stream_window: 1024 * 1024,
+            largest_stream_window: 16 * 1024 * 1024,
             session_window: 128 * 1024 * 1024,
             send_buffer: 2 * FRAME,
             stall: Duration::from_secs(30),
@@ -50,7 +53,7 @@ impl Default for Limits {
             close: Duration::from_secs(1),
             header_list: 4096,
             pending_resets: 64,
-            error_resets: 128,
+            error_resets: 1024,
             abandoned: 1024,
             control_frames: 10_000,
         }
@@ -64,6 +67,12 @@ impl Limits {
     /// The budget for the overhead of small frames: no turn can exhaust it, since the smallest frame takes ten
     /// bytes on the wire and at most 256 of the budget, and every turn takes out what came in.
     pub(crate) const SMALL_FRAME_BUDGET: usize = (Self::TURN + FRAME) / 10 * 256 * 2;
+
+    /// Streams that are remembered after we have reset them, and for how long. What the peer had sent by then is
+    /// dropped quietly; for a stream that is forgotten it would count as an error of the peer's.
+    pub(crate) const RESETS_REMEMBERED: usize = 4096;
+    /// See [`Self::RESETS_REMEMBERED`].
+    pub(crate) const RESETS_REMEMBERED_FOR: Duration = Duration::from_secs(15);
 
     /// Bytes that a reader may have taken without the window being given back. The library would otherwise be
     /// locked for every byte that is read.

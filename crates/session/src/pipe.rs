@@ -162,6 +162,8 @@ struct State {
     /// Bytes read whose window was not given back yet.
     consumed: usize,
     flow: Option<h2::FlowControl>,
+    /// Bytes that arrived since they were last counted.
+    arrived: usize,
     /// Counts reads, so that a stall can be told without a clock on the data path.
     reads: u64,
     seen_reads: u64,
@@ -208,6 +210,7 @@ impl Pipe {
                 reader: None,
                 consumed: 0,
                 flow: None,
+                arrived: 0,
                 reads: 0,
                 seen_reads: 0,
                 seen_at: None,
@@ -417,6 +420,7 @@ impl Pipe {
             return;
         }
         let count = piece.len();
+        state.arrived = state.arrived.saturating_add(count);
         if state.released {
             Self::give_back(&mut state, count);
             return;
@@ -472,6 +476,11 @@ impl Pipe {
         let writer = state.writer.take();
         drop(state);
         wake(writer);
+    }
+
+    /// Returns how many bytes have arrived since the last call.
+    pub(crate) fn arrived(&self) -> usize {
+        std::mem::take(&mut self.lock().arrived)
     }
 
     /// Returns for how long the stream has stood unread, or its holder has been gone, as far as calls of this

@@ -59,7 +59,7 @@ where
 {
     let (gate, watch) = Gate::new(io, true, limits);
     let handshake = timeout(limits.handshake, builder(limits).handshake(gate));
-    let connection = tokio::select! {
+    let mut connection = tokio::select! {
         result = handshake => match result {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) if error.is_io() => return Ended::Lost,
@@ -68,9 +68,10 @@ where
         },
         reason = ordered_end(&mut orders) => return Ended::ByGateway(reason),
     };
+    let pings = connection.ping_pong();
     let mut server = Server {
         connection,
-        streams: Streams::new(limits, watch),
+        streams: Streams::new(limits, watch, pings),
         handlers: JoinSet::new(),
         handler,
         limits,
@@ -113,7 +114,8 @@ fn builder(limits: &Limits) -> h2::server::Builder {
         .max_frame_size(u32::try_from(FRAME).unwrap_or(u32::MAX))
         .max_header_list_size(limits.header_list)
         .max_concurrent_streams(limits.streams)
-        .max_concurrent_reset_streams(limits.streams as usize)
+        .max_concurrent_reset_streams(Limits::RESETS_REMEMBERED)
+        .reset_stream_duration(Limits::RESETS_REMEMBERED_FOR)
         .max_pending_accept_reset_streams(limits.pending_resets)
         .max_local_error_reset_streams(Some(limits.error_resets))
         .max_send_buffer_size(16 * FRAME)
@@ -190,6 +192,9 @@ where
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         while self.handlers.try_join_next().is_some() {}
         self.streams.poll_watch(cx);
+        let connection = &mut self.connection;
+        self.streams
+            .tune(cx, |window| connection.set_initial_window_size(window).is_ok());
         for round in 0..ROUNDS {
             let pumped = self.streams.pump(cx);
             if round > 0 && !pumped && !self.streams.gate().is_starved() {

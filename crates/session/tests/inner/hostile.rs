@@ -411,6 +411,7 @@ async fn a_list_of_header_fields_that_is_too_long_costs_its_stream() {
 async fn data_beyond_the_window_resets_the_stream_and_no_other() {
     let small = Limits {
         stream_window: 1000,
+        largest_stream_window: 1000,
         ..limits()
     };
     let mut gateway = Gateway::manual_with(&small);
@@ -477,4 +478,78 @@ async fn a_refused_client_sees_no_stream_allowed_and_the_reason() {
     };
     let (ended, ()) = tokio::join!(serving, client);
     assert_eq!(ended, Ended::ByGateway(Reason::Revoked));
+}
+
+/// SETTINGS_INITIAL_WINDOW_SIZE.
+fn window_setting(size: u32) -> Vec<u8> {
+    let [a, b, c, d] = size.to_be_bytes();
+    frame(SETTINGS, 0, 0, &[0, 4, a, b, c, d])
+}
+
+fn window_update(stream: u32, by: u32) -> Vec<u8> {
+    frame(8, 0, stream, &by.to_be_bytes())
+}
+
+#[tokio::test]
+async fn nothing_leaves_beyond_the_window_and_small_writes_are_joined_meanwhile() {
+    let mut gateway = Gateway::manual();
+    let mut raw = Raw::new(&gateway).await;
+    raw.send(&window_setting(0)).await;
+    raw.send(&frame(HEADERS, END_HEADERS, 1, &connect_fields())).await;
+    let mut server = gateway.next().await.accept();
+    assert_eq!(raw.status(1).await, 200);
+    for n in 0..=255 {
+        server.write_all(&[n]).await.unwrap();
+    }
+    raw.send(&window_update(1, 5)).await;
+    assert_eq!(raw.expect(DATA, 1).await.payload, [0, 1, 2, 3, 4]);
+    raw.send(&window_update(1, 10_000)).await;
+    assert_eq!(raw.expect(DATA, 1).await.payload, (5..=255).collect::<Vec<u8>>());
+}
+
+#[tokio::test]
+async fn a_stream_without_window_takes_its_buffer_and_no_more() {
+    let mut gateway = Gateway::manual();
+    let mut raw = Raw::new(&gateway).await;
+    raw.send(&window_setting(0)).await;
+    raw.send(&frame(HEADERS, END_HEADERS, 1, &connect_fields())).await;
+    let mut server = gateway.next().await.accept();
+    let mut taken = 0;
+    while let Ok(count) = tokio::time::timeout(Duration::from_millis(50), server.write(&[0; 10_000])).await {
+        taken += count.unwrap();
+    }
+    assert_eq!(taken, limits().send_buffer);
+}
+
+#[tokio::test]
+async fn no_data_frame_is_empty_unless_it_ends_the_stream() {
+    let mut gateway = Gateway::manual();
+    let mut raw = Raw::new(&gateway).await;
+    raw.send(&frame(HEADERS, END_HEADERS, 1, &connect_fields())).await;
+    let mut server = gateway.next().await.accept();
+    for _ in 0..200 {
+        server.write_all(b"").await.unwrap();
+        server.write_chunk(bytes::Bytes::new()).await.unwrap();
+        server.flush().await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    server.write_all(b"x").await.unwrap();
+    assert_eq!(raw.expect(DATA, 1).await.payload, b"x");
+    server.shutdown().await.unwrap();
+    let end = raw.expect(DATA, 1).await;
+    assert_eq!((end.flags, end.payload), (END_STREAM, Vec::new()));
+}
+
+#[tokio::test]
+async fn what_was_under_way_to_a_stream_that_we_reset_is_dropped_quietly() {
+    let mut gateway = Gateway::manual();
+    let mut raw = Raw::new(&gateway).await;
+    raw.send(&frame(HEADERS, END_HEADERS, 1, &connect_fields())).await;
+    gateway.next().await.accept().reset();
+    // CONNECT_ERROR, as RFC 9113 section 8.5 has it.
+    assert_eq!(raw.expect(RST_STREAM, 1).await.payload, [0, 0, 0, 10]);
+    for _ in 0..2000 {
+        raw.send(&frame(DATA, 0, 1, &[0; 100])).await;
+    }
+    is_served(&mut gateway, &mut raw, 3).await;
 }

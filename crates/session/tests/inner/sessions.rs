@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use crate::support::{Gateway, authority, connect, connect_refused, limits};
+use crate::support::{Gateway, authority, connect, connect_refused, limits, long_line};
 use bytes::Bytes;
 use postern_domain::Reason;
 use postern_session::{Ended, Limits, OpenError, StreamReset};
@@ -421,9 +421,9 @@ async fn a_reader_that_stalls_leaves_bulk_on_other_streams_alone() {
             }
         }
     });
-    client.write_all(&vec![1; 16 << 20]).await.unwrap();
+    client.write_all(&vec![1; 32 << 20]).await.unwrap();
     client.shutdown().await.unwrap();
-    assert_eq!(copy.await.unwrap(), 16 << 20);
+    assert_eq!(copy.await.unwrap(), 32 << 20);
     assert!(!flood.is_finished(), "a stalled stream took more than its window");
     flood.abort();
 }
@@ -433,6 +433,7 @@ async fn stalled_streams_are_reset_when_they_fill_the_session() {
     let small = Limits {
         streams: 8,
         stream_window: 1 << 16,
+        largest_stream_window: 1 << 16,
         session_window: 4 << 16,
         stall: Duration::from_secs(5),
         ..limits()
@@ -471,4 +472,45 @@ async fn one_stalled_stream_is_left_alone_for_as_long_as_it_likes() {
     let mut buf = [0; 6];
     server.read_exact(&mut buf).await.unwrap();
     assert_eq!(&buf, b"paused");
+}
+
+/// Sends eight megabytes over a line with a round trip of 100 ms and returns how long that took.
+async fn time_over_a_long_line(limits: &Limits) -> Duration {
+    let (near, far) = long_line(Duration::from_millis(50));
+    let mut gateway = Gateway::over(near, far, limits);
+    let connection = connect(&gateway).await;
+    let (mut client, mut server) = gateway.pair(&connection).await;
+    let reading = tokio::spawn(async move {
+        let mut buf = vec![0; 1 << 16];
+        let mut total = 0;
+        loop {
+            match server.read(&mut buf).await.unwrap() {
+                0 => return total,
+                count => total += count,
+            }
+        }
+    });
+    let start = tokio::time::Instant::now();
+    client.write_all(&vec![0; 8 << 20]).await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(reading.await.unwrap(), 8 << 20);
+    start.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_window_of_a_long_path_grows_up_to_its_bound() {
+    let fixed = Limits {
+        stream_window: 1 << 16,
+        largest_stream_window: 1 << 16,
+        ..limits()
+    };
+    let growing = Limits {
+        largest_stream_window: 1 << 20,
+        ..fixed.clone()
+    };
+    // 64 KiB in 100 ms are 128 round trips at least; at 1 MiB eight would do.
+    let slow = time_over_a_long_line(&fixed).await;
+    let quick = time_over_a_long_line(&growing).await;
+    assert!(slow > Duration::from_secs(12), "{slow:?}");
+    assert!(quick < slow / 3, "{quick:?} against {slow:?}");
 }

@@ -1,14 +1,16 @@
 //! A gateway and its clients, joined by a pipe in memory.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use postern_domain::{Port, Reason, ResourceAuthority, ResourceId, Timestamp};
 use postern_session::{
     Ask, Connection, Ended, HandshakeError, Limits, Opening, OrderHand, Stream, handshake, orders, serve,
 };
-use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// The bytes that a pipe holds.
 pub(crate) const PIPE: usize = 1 << 18;
@@ -46,6 +48,15 @@ pub(crate) async fn echo(mut stream: Stream) {
 impl Gateway {
     fn with(limits: &Limits, handler: impl FnMut(Opening) -> Option<Opening> + Send + 'static) -> Self {
         let (near, far) = tokio::io::duplex(PIPE);
+        Self::at(near, far, limits, handler)
+    }
+
+    fn at(
+        near: DuplexStream,
+        far: DuplexStream,
+        limits: &Limits,
+        handler: impl FnMut(Opening) -> Option<Opening> + Send + 'static,
+    ) -> Self {
         let (hand, orders) = orders();
         let limits = limits.clone();
         let (sender, openings) = mpsc::channel(64);
@@ -107,6 +118,11 @@ impl Gateway {
         Self::with(limits, Some)
     }
 
+    /// Hands every opening to the test, over another line.
+    pub(crate) fn over(near: DuplexStream, far: DuplexStream, limits: &Limits) -> Self {
+        Self::at(near, far, limits, Some)
+    }
+
     /// Takes the client's end of the pipe.
     pub(crate) fn io(&self) -> DuplexStream {
         self.far.lock().unwrap().take().unwrap()
@@ -156,4 +172,36 @@ pub(crate) async fn connect_refused(reason: Reason) -> HandshakeError {
     let (ended, result) = tokio::join!(serving, handshake(far, &limits));
     assert_eq!(ended, Ended::ByGateway(reason));
     result.map(drop).unwrap_err()
+}
+
+/// Makes a line that holds every byte for this long in each direction.
+pub(crate) fn long_line(delay: Duration) -> (DuplexStream, DuplexStream) {
+    let (near, near_end) = tokio::io::duplex(PIPE);
+    let (far, far_end) = tokio::io::duplex(PIPE);
+    let (near_reader, near_writer) = tokio::io::split(near_end);
+    let (far_reader, far_writer) = tokio::io::split(far_end);
+    tokio::spawn(carry(near_reader, far_writer, delay));
+    tokio::spawn(carry(far_reader, near_writer, delay));
+    (near, far)
+}
+
+async fn carry(mut reader: ReadHalf<DuplexStream>, mut writer: WriteHalf<DuplexStream>, delay: Duration) {
+    let (sender, mut pieces) = mpsc::channel::<(Instant, Vec<u8>)>(1 << 16);
+    tokio::spawn(async move {
+        while let Some((due, piece)) = pieces.recv().await {
+            tokio::time::sleep_until(due).await;
+            if writer.write_all(&piece).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut buf = vec![0; 1 << 16];
+    while let Ok(count) = reader.read(&mut buf).await
+        && count > 0
+    {
+        let piece = (Instant::now() + delay, buf[..count].to_vec());
+        if sender.send(piece).await.is_err() {
+            return;
+        }
+    }
 }
