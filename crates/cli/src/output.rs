@@ -51,12 +51,12 @@ impl Output {
         print(&lines(&pairs))
     }
 
-    /// Prints a value as JSON.
+    /// Prints a value as JSON, on one line.
     ///
     /// # Errors
     /// Standard output is closed.
     pub fn value<T: Serialize>(self, value: &T) -> anyhow::Result<()> {
-        let mut text = serde_json::to_string_pretty(value)?;
+        let mut text = serde_json::to_string(value)?;
         text.push('\n');
         print(&text)
     }
