@@ -126,7 +126,7 @@ impl Poller {
         Ok(poller)
     }
 
-    /// Returns where the newest knowledge is read. It is published at every answer; see [`Known::revision`].
+    /// Returns where the newest knowledge is read. Its readers are woken when anything but the time changed.
     #[must_use]
     pub fn known(&self) -> watch::Receiver<Arc<Known>> {
         self.known.subscribe()
@@ -184,10 +184,19 @@ impl Poller {
         result
     }
 
+    /// Publishes what is known. Where nothing but the time changed, it is in place for whoever looks, and nobody is
+    /// woken: thousands of connections wait on it.
     fn publish(&self, known: Known) {
         self.tokens.api().announce_pins(&known.snapshot.platform_pins);
-        self.trust.send_replace(Arc::clone(&known.trust));
-        self.known.send_replace(Arc::new(known));
+        let news = self.known.borrow().revision != known.revision;
+        self.trust.send_if_modified(|trust| {
+            *trust = Arc::clone(&known.trust);
+            news
+        });
+        self.known.send_if_modified(|current| {
+            *current = Arc::new(known);
+            news
+        });
     }
 
     /// Logs what has changed, and tells whoever watches.

@@ -208,17 +208,12 @@ async fn follow_policy(
     policy: watch::Sender<Arc<Policy>>,
     stop: Drain,
 ) {
-    let mut revision = known.borrow().revision;
     loop {
         tokio::select! {
             changed = known.changed() => if changed.is_err() { return },
             () = stop.draining() => return,
         }
         let newest = Arc::clone(&known.borrow_and_update());
-        if newest.revision == revision {
-            continue;
-        }
-        revision = newest.revision;
         match newest.snapshot.gateway.as_ref().map(policy::read) {
             Some(Ok(read)) => {
                 policy.send_if_modified(|current| {

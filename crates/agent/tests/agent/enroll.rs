@@ -44,6 +44,7 @@ async fn a_ticket_makes_a_daemon_that_starts_without_it() {
     let (agent, run) = Agent::start(&state, platform.clock.clone()).await.unwrap();
     let (stop, stopped) = postern_transport::Drain::new();
     let running = tokio::spawn(run.run(stopped));
+    platform.state().snapshot.instance_version += 1;
     agent.known.clone().changed().await.unwrap();
     stop.start();
     running.await.unwrap();

@@ -246,6 +246,7 @@ async fn runs_until_it_is_stopped_and_asks_on() {
     let (stop, stopped) = Drain::new();
     let running = tokio::spawn(poller.run(stopped));
     for _ in 0..2 {
+        platform.state().snapshot.instance_version += 1;
         known.changed().await.unwrap();
     }
     platform
