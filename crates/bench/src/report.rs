@@ -19,6 +19,11 @@ pub(crate) struct Row {
     runs: usize,
 }
 
+/// Says on standard error why there are no figures. Nobody may be listening.
+pub(crate) fn complain(error: &anyhow::Error) {
+    writeln!(std::io::stderr().lock(), "postern-bench: {error:#}").ok();
+}
+
 /// Collects samples and prints what they come to.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -28,7 +33,10 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) const fn new(bench: &'static str) -> Self {
-        Self { bench, samples: BTreeMap::new() }
+        Self {
+            bench,
+            samples: BTreeMap::new(),
+        }
     }
 
     /// Adds the figure of one run.
@@ -39,7 +47,10 @@ impl Report {
         (metric, unit): (&'static str, &'static str),
         value: f64,
     ) {
-        self.samples.entry((case.into(), contender, metric, unit)).or_default().push(value);
+        self.samples
+            .entry((case.into(), contender, metric, unit))
+            .or_default()
+            .push(value);
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -49,7 +60,17 @@ impl Report {
             let (case, contender, metric, unit) = key.clone();
             let at = |i: usize| sorted.get(i).copied().unwrap_or(f64::NAN);
             let (median, min, max) = (at(sorted.len() / 2), at(0), at(sorted.len().saturating_sub(1)));
-            Row { bench: self.bench, case, contender, metric, unit, median, min, max, runs: sorted.len() }
+            Row {
+                bench: self.bench,
+                case,
+                contender,
+                metric,
+                unit,
+                median,
+                min,
+                max,
+                runs: sorted.len(),
+            }
         };
         self.samples.iter().map(row).collect()
     }
@@ -67,13 +88,31 @@ impl Report {
             }
             return Ok(());
         }
-        let heads = ["case", "contender", "metric", "median", "min", "max", "unit", "runs"];
+        let heads = [
+            "case",
+            "contender",
+            "metric",
+            "median",
+            "min",
+            "max",
+            "unit",
+            "runs",
+        ];
         let mut table = vec![heads.map(String::from)];
         table.extend(rows.iter().map(|row| {
             let number = |value: f64| format!("{value:.3}");
             let (median, min, max) = (number(row.median), number(row.min), number(row.max));
             let (contender, metric, unit) = (row.contender.into(), row.metric.into(), row.unit.into());
-            [row.case.clone(), contender, metric, median, min, max, unit, row.runs.to_string()]
+            [
+                row.case.clone(),
+                contender,
+                metric,
+                median,
+                min,
+                max,
+                unit,
+                row.runs.to_string(),
+            ]
         }));
         let mut widths = [0; 8];
         for line in &table {
@@ -82,7 +121,10 @@ impl Report {
             }
         }
         for line in &table {
-            let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+            let cells = line
+                .iter()
+                .zip(widths)
+                .map(|(cell, width)| format!("{cell:<width$}"));
             writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
         }
         Ok(())

@@ -1,7 +1,6 @@
 //! `postern connect`, as a user runs it.
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -47,23 +46,40 @@ impl World {
     /// # Errors
     /// It did not come to listen; the message has what it said.
     pub async fn listen(&self, resource: &str) -> anyhow::Result<Connecting> {
-        let mut command = self.postern().await?;
-        command.args(["connect", resource, "--listen", "127.0.0.1:0", "--json"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
+        Connecting::start(self.postern().await?, resource).await
+    }
+}
+
+impl Connecting {
+    /// Runs `postern`, which is logged in, with `connect RESOURCE --listen 127.0.0.1:0`.
+    ///
+    /// # Errors
+    /// It did not come to listen; the message has what it said.
+    pub(crate) async fn start(mut postern: Command, resource: &str) -> anyhow::Result<Self> {
+        postern.args(["connect", resource, "--listen", "127.0.0.1:0", "--json"]);
+        let mut child = postern.spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("standard output")?).lines();
+        let mut errors = BufReader::new(child.stderr.take().context("standard error")?).lines();
         let line = tokio::time::timeout(PATIENCE, lines.next_line())
             .await
             .context("postern connect")??;
         let Some(line) = line else {
-            bail!("postern connect ended: {}", child.wait().await?)
+            let mut said = String::new();
+            while let Some(line) = errors.next_line().await? {
+                said.push_str(&line);
+                said.push('\n');
+            }
+            bail!("postern connect ended: {}\n{said}", child.wait().await?)
         };
+        // What it says is read on, so that it never waits for a full pipe; the reader ends with it.
+        tokio::spawn(async move { while let Ok(Some(_)) = errors.next_line().await {} });
         let said: serde_json::Value = serde_json::from_str(&line)?;
         let address = said
             .get("address")
             .and_then(|a| a.as_str())
             .context("an address")?
             .parse()?;
-        Ok(Connecting {
+        Ok(Self {
             address,
             _child: child,
         })

@@ -8,6 +8,7 @@
 //! ```
 
 mod connect;
+mod daemon;
 pub mod parts;
 pub mod processes;
 pub mod programs;

@@ -3,74 +3,20 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Child;
+use tokio::process::Command;
 
+use crate::connect::Connecting;
+pub use crate::daemon::Daemon;
 use crate::parts::command::run;
 use crate::programs::program;
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// A daemon in a process of its own. Dropped, it is killed.
-#[derive(Debug)]
-pub struct Daemon {
-    child: Child,
-}
-
-impl Daemon {
-    /// Returns the process's id, while it runs.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.child.id()
-    }
-
-    /// Returns the resident memory, in MiB.
-    ///
-    /// # Errors
-    /// The process is gone.
-    pub fn resident_mib(&self) -> anyhow::Result<f64> {
-        let pid = self.pid().context("the process is gone")?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .context("VmRSS")?;
-        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kib / 1024.0)
-    }
-
-    /// Starts a program and waits until a line of its log holds `ready`; returns that line as well.
-    async fn start(name: &str, arguments: &[&str], ready: &str) -> anyhow::Result<(Self, String)> {
-        let mut command = program(name).await?;
-        command
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn()?;
-        let mut lines = BufReader::new(child.stderr.take().context("standard error")?).lines();
-        let mut said = Vec::new();
-        let waiting = async {
-            while let Some(line) = lines.next_line().await? {
-                if line.contains(ready) {
-                    return anyhow::Ok(Some(line));
-                }
-                said.push(line);
-            }
-            Ok(None)
-        };
-        let line = tokio::time::timeout(MINUTE, waiting)
-            .await
-            .with_context(|| format!("{name} is not ready"))??;
-        let line = line.with_context(|| format!("{name} ended:\n{}", said.join("\n")))?;
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok((Self { child }, line))
-    }
-}
+/// What a gateway says of a resource that it has not heard of.
+const NOT_KNOWN_YET: &str = "resource_not_approved";
 
 /// Platform, relay and gateway, each in a process of its own.
 #[derive(Debug)]
@@ -83,6 +29,13 @@ pub struct Processes {
     pub gateway: Daemon,
     /// The login of the organization's owner, for `postern --home`.
     pub home: PathBuf,
+    /// The login of the instance's administrator, for `postern --home`.
+    pub admin_home: PathBuf,
+    /// The platform's address and pin, as `postern login` takes them.
+    pub platform_at: (String, String),
+    /// The one-time tokens of relay and gateway, both used.
+    pub tickets: Tickets,
+    relay_ports: (SocketAddr, SocketAddr),
     directory: tempfile::TempDir,
 }
 
@@ -111,21 +64,7 @@ impl Processes {
             .split_whitespace()
             .find(|word| word.starts_with("sha256/"))
             .context("a pin")?;
-        let serve = [
-            "serve",
-            "--data",
-            &data,
-            "--listen",
-            "127.0.0.1:0",
-            "--log-format",
-            "json",
-        ];
-        let (platform, line) = Daemon::start("postern-platform", &serve, "local_address").await?;
-        let line: Value = serde_json::from_str(&line)?;
-        let address = find(&line, "local_address")
-            .and_then(Value::as_str)
-            .context("the platform's address")?
-            .to_owned();
+        let (platform, address) = serve_platform(&at("platform"), "127.0.0.1:0").await?;
         let setup = Setup {
             pin,
             platform: &address,
@@ -137,29 +76,104 @@ impl Processes {
         let tickets = setup.make(relay_ssh, relay_tls).await?;
 
         enroll(&directory, &tickets).await?;
-        let (ssh, tls) = (relay_ssh.to_string(), relay_tls.to_string());
-        let relay = text(at("relay"));
-        let arguments = [
-            "run",
-            "--state",
-            &relay,
-            "--listen-ssh",
-            &ssh,
-            "--listen-tls",
-            &tls,
-        ];
-        let (relay, _) = Daemon::start("postern-relay", &arguments, "running").await?;
         std::fs::write(at("rules.toml"), "[[allow_forbidden]]\naddress = \"127.0.0.1\"\n")?;
-        let (gateway, rules) = (text(at("gateway")), text(at("rules.toml")));
-        let arguments = ["run", "--state", &gateway, "--rules", &rules];
-        let (gateway, _) = Daemon::start("postern-gateway", &arguments, "tunnel open").await?;
+        let relay = run_relay(directory.path(), (relay_ssh, relay_tls)).await?;
+        let gateway = run_gateway(directory.path()).await?;
         Ok(Self {
             platform,
             relay,
             gateway,
             home: at("owner"),
+            admin_home: at("admin"),
+            platform_at: (address, pin.to_owned()),
+            tickets,
+            relay_ports: (relay_ssh, relay_tls),
             directory,
         })
+    }
+
+    /// Starts the gateway again, from what its state directory holds and nothing else.
+    ///
+    /// # Errors
+    /// It ended, or got no tunnel in time.
+    pub async fn start_gateway_again(&mut self) -> anyhow::Result<()> {
+        self.gateway = run_gateway(self.directory.path()).await?;
+        Ok(())
+    }
+
+    /// Starts the relay again, from what its state directory holds and nothing else.
+    ///
+    /// # Errors
+    /// It ended.
+    pub async fn start_relay_again(&mut self) -> anyhow::Result<()> {
+        self.relay = run_relay(self.directory.path(), self.relay_ports).await?;
+        Ok(())
+    }
+
+    /// Starts the platform again, where it was.
+    ///
+    /// # Errors
+    /// It ended.
+    pub async fn start_platform_again(&mut self) -> anyhow::Result<()> {
+        let listen = &self.platform_at.0;
+        self.platform = serve_platform(&self.directory.path().join("platform"), listen)
+            .await?
+            .0;
+        Ok(())
+    }
+
+    /// Returns where the relay listens for clients.
+    #[must_use]
+    pub const fn relay_tls(&self) -> SocketAddr {
+        self.relay_ports.1
+    }
+
+    /// Approves a target on loopback as a resource of the project `demo`.
+    ///
+    /// # Errors
+    /// The platform refused.
+    pub async fn resource(&self, name: &str, protocol: &str, at: SocketAddr) -> anyhow::Result<Value> {
+        let target = at.to_string();
+        let create = [
+            "resource",
+            "create",
+            name,
+            "--project",
+            "demo",
+            "--gateway",
+            "gateway",
+        ];
+        let what = ["--target", &target, "--protocol", protocol];
+        self.postern(&[&create[..], &what].concat()).await
+    }
+
+    /// Makes the command `postern`, logged in as the organization's owner.
+    ///
+    /// # Errors
+    /// The program cannot be built.
+    pub async fn command(&self) -> anyhow::Result<Command> {
+        let mut postern = program("postern").await?;
+        postern.env("POSTERN_HOME", &self.home);
+        Ok(postern)
+    }
+
+    /// Runs `postern connect RESOURCE --listen 127.0.0.1:0` and waits until it listens. A gateway hears of a new
+    /// resource within a second; until then it is tried again.
+    ///
+    /// # Errors
+    /// It did not come to listen in time.
+    pub async fn listen(&self, resource: &str) -> anyhow::Result<Connecting> {
+        let trying = async {
+            loop {
+                match Connecting::start(self.command().await?, resource).await {
+                    Err(error) if format!("{error:#}").contains(NOT_KNOWN_YET) => {}
+                    done => return done,
+                }
+            }
+        };
+        tokio::time::timeout(MINUTE, trying)
+            .await
+            .context("the gateway does not hear of the resource")?
     }
 
     /// Runs `postern` as the organization's owner, and returns what it printed as JSON.
@@ -185,9 +199,13 @@ struct Setup<'a> {
     password: &'a str,
 }
 
-struct Tickets {
-    relay: String,
-    gateway: String,
+/// The one-time tokens of the daemons.
+#[derive(Debug)]
+pub struct Tickets {
+    /// The relay's.
+    pub relay: String,
+    /// The gateway's.
+    pub gateway: String,
 }
 
 impl Setup<'_> {
@@ -227,6 +245,41 @@ impl Setup<'_> {
         )?;
         Ok(Tickets { relay, gateway })
     }
+}
+
+/// Serves a data directory at an address; returns the address that is bound, too.
+async fn serve_platform(data: &Path, listen: &str) -> anyhow::Result<(Daemon, String)> {
+    let data = data.display().to_string();
+    let serve = [
+        "serve",
+        "--data",
+        &data,
+        "--listen",
+        listen,
+        "--log-format",
+        "json",
+    ];
+    let (platform, line) = Daemon::start("postern-platform", &serve, "local_address").await?;
+    let line: Value = serde_json::from_str(&line)?;
+    let address = find(&line, "local_address").and_then(Value::as_str);
+    Ok((platform, address.context("the platform's address")?.to_owned()))
+}
+
+async fn run_relay(directory: &Path, (ssh, tls): (SocketAddr, SocketAddr)) -> anyhow::Result<Daemon> {
+    let (ssh, tls) = (ssh.to_string(), tls.to_string());
+    let state = directory.join("relay").display().to_string();
+    let listen = ["--listen-ssh", &ssh, "--listen-tls", &tls];
+    let arguments = [&["run", "--state", &state], &listen[..]].concat();
+    Ok(Daemon::start("postern-relay", &arguments, "running").await?.0)
+}
+
+async fn run_gateway(directory: &Path) -> anyhow::Result<Daemon> {
+    let at = |name: &str| directory.join(name).display().to_string();
+    let (state, rules) = (at("gateway"), at("rules.toml"));
+    let arguments = ["run", "--state", &state, "--rules", &rules];
+    Ok(Daemon::start("postern-gateway", &arguments, "tunnel open")
+        .await?
+        .0)
 }
 
 /// Enrolls relay and gateway, each in a state directory that is named after it.

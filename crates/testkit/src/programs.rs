@@ -21,6 +21,20 @@ pub async fn program(name: &str) -> anyhow::Result<Command> {
     Ok(command(directory.join(name)))
 }
 
+/// Makes a command for one of the programs that, where a file must not grow, gets an error and no signal. With
+/// `longest`, none of its files may grow beyond so many bytes, as if the disk were full.
+///
+/// # Errors
+/// They cannot be built.
+pub async fn tolerant(name: &str, longest: Option<u64>) -> anyhow::Result<Command> {
+    let program = program(name).await?;
+    let mut shell = command("sh");
+    let limit = longest.map_or_else(String::new, |bytes| format!("prlimit --fsize={bytes}: -- "));
+    shell.args(["-c", &format!("trap '' XFSZ; exec {limit}\"$@\""), "sh"]);
+    shell.arg(program.as_std().get_program());
+    Ok(shell)
+}
+
 async fn build() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let directory = own.parent().context("the program's own directory")?;
