@@ -1,6 +1,9 @@
 //! Whole-system tests: everything as shipped, real parts as resources, one world for each test.
 
+mod dev;
+mod examples;
 mod postgres;
+mod processes;
 mod ssh_host;
 mod stranger;
 mod web;
