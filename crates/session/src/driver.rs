@@ -14,8 +14,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use crate::ended::Ended;
 use crate::gate::Watch;
 use crate::limits::Limits;
-use crate::pipe::Tally;
 use crate::pump::Pump;
+use crate::tally::Tally;
 use crate::tune::{Tuned, Tuner};
 
 /// Times that a driver looks after connection and pumps before it lets other tasks run.
@@ -58,7 +58,8 @@ impl Streams {
     /// ended whose connection is at its end.
     pub(crate) fn finish(&mut self, cx: &mut Context<'_>) -> Ended {
         self.pump(cx);
-        if self.pumps.is_empty() && !self.tally.broken.load(Ordering::Relaxed) {
+        let complete = Pin::new(&self.pumps).get_ref().into_iter().all(Pump::is_complete);
+        if complete && !self.tally.broken.load(Ordering::Relaxed) {
             Ended::Finished
         } else {
             Ended::Lost
@@ -119,10 +120,8 @@ impl Streams {
             let unread = self.tally.unread.load(Ordering::Relaxed);
             let pressed = unread > self.limits.session_window as usize / 2;
             for pump in Pin::new(&self.pumps).get_ref() {
-                let pipe = pump.pipe();
-                let stalled = pipe.stalled(now) >= self.limits.stall;
-                if stalled && (pressed || pipe.is_released()) {
-                    pipe.expire(Reason::OverQuota);
+                if pump.pipe().stalled(now, pressed) >= self.limits.stall {
+                    pump.pipe().reset(Some(Reason::OverQuota));
                 }
             }
         }

@@ -17,30 +17,36 @@
 //! Half-close is END_STREAM in each direction; a reset is RST_STREAM and reaches the reader and the writer as
 //! an error of kind `ConnectionReset`, never as an orderly end.
 
+mod answer;
 mod authorize;
 mod chunk;
 mod client;
 mod codes;
 mod driver;
 mod ended;
+mod error;
 mod frames;
 mod gate;
 mod limits;
 mod network;
 mod opening;
 mod orders;
+mod outgoing;
 mod pipe;
 mod policy;
 mod pump;
+mod queue;
 mod refusal;
 mod server;
 mod stream;
+mod tally;
 mod tune;
 
 pub use authorize::{Denial, Permit, authorize, authorize_probe, session_admitted};
-pub use client::{Connection, Driver, HandshakeError, OpenError, handshake};
+pub use client::{Connection, Driver, handshake};
 pub use codes::{REASON_HEADER, error_code, reason_of, status_of};
 pub use ended::Ended;
+pub use error::{HandshakeError, OpenError};
 pub use limits::Limits;
 pub use network::{Network, ParseNetworkError};
 pub use opening::{Ask, Opening};

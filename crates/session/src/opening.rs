@@ -5,8 +5,8 @@ use std::sync::Arc;
 use postern_domain::{Reason, ResourceAuthority};
 use tokio::sync::oneshot;
 
+use crate::answer::Answer;
 use crate::pipe::Pipe;
-use crate::pump::Answer;
 use crate::stream::{Stream, StreamReset};
 
 /// What a client asks for.

@@ -3,156 +3,22 @@
 //! Lock order: a pipe's lock may be held while the HTTP/2 library is called, never the other way round. Wakers
 //! are called after the lock is released.
 
-use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use postern_domain::Reason;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
-use crate::limits::{FRAME, Limits};
+use crate::limits::Limits;
+use crate::outgoing::{Outgoing, Wish};
+use crate::queue::Queue;
 use crate::stream::StreamReset;
-
-/// A piece below this many bytes is copied, so that it does not hold on to the buffer it was read into.
-const SMALL: usize = 1024;
-
-/// A piece below this many bytes is joined to what stands before it.
-const JOINED: usize = 8 * 1024;
-
-/// What the streams of one session count together.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    /// Bytes that arrived and were not read.
-    pub(crate) unread: AtomicUsize,
-    /// Times that a stream was looked after: how the driver knows that something may have to be written.
-    pub(crate) turns: AtomicU64,
-    /// Streams that the peer gave up before they were answered, less those that were answered.
-    pub(crate) abandoned: AtomicUsize,
-    /// Some stream broke off with the connection.
-    pub(crate) broken: AtomicBool,
-    /// Why the session is about to end, once either side has said so.
-    pub(crate) goodbye: OnceLock<Reason>,
-}
-
-impl Tally {
-    /// Returns why streams end that end with the session.
-    pub(crate) fn farewell(&self) -> Reason {
-        self.goodbye.get().copied().unwrap_or(Reason::ConnectionLost)
-    }
-
-    /// Counts an answered stream against those that were given up.
-    pub(crate) fn answered(&self) {
-        let abandoned = self.abandoned.load(Ordering::Relaxed);
-        self.abandoned
-            .store(abandoned.saturating_sub(1), Ordering::Relaxed);
-    }
-}
-
-/// A queue of bytes: pieces in order, the last ones still being joined.
-#[derive(Debug, Default)]
-struct Queue {
-    pieces: VecDeque<Bytes>,
-    tail: BytesMut,
-    len: usize,
-}
-
-impl Queue {
-    /// Appends a piece; copies it if it is small or if there is something to join it to and it is not large.
-    fn push(&mut self, piece: Bytes) {
-        self.len += piece.len();
-        if piece.len() < SMALL || (self.len > piece.len() && piece.len() < JOINED) {
-            self.tail.extend_from_slice(&piece);
-            self.seal(2 * JOINED);
-        } else {
-            self.seal(1);
-            self.pieces.push_back(piece);
-        }
-    }
-
-    /// Appends a copy.
-    fn extend(&mut self, bytes: &[u8]) {
-        self.len += bytes.len();
-        self.tail.extend_from_slice(bytes);
-        self.seal(FRAME);
-    }
-
-    /// Makes the joined bytes a piece once they are this many.
-    fn seal(&mut self, at: usize) {
-        if self.tail.len() >= at {
-            self.pieces.push_back(self.tail.split().freeze());
-        }
-    }
-
-    /// Takes at most `max` bytes from the front; `None` when empty.
-    fn pop(&mut self, max: usize) -> Option<Bytes> {
-        let taken = match self.pieces.front_mut() {
-            Some(front) if front.len() > max => front.split_to(max),
-            Some(_) => self.pieces.pop_front()?,
-            None if self.tail.is_empty() => return None,
-            None => self.tail.split_to(self.tail.len().min(max)).freeze(),
-        };
-        self.len -= taken.len();
-        Some(taken)
-    }
-
-    /// Copies from the front as much as fits.
-    fn copy_into(&mut self, buf: &mut ReadBuf<'_>) -> usize {
-        let before = buf.remaining();
-        while buf.remaining() > 0 {
-            if let Some(front) = self.pieces.front_mut() {
-                let count = front.len().min(buf.remaining());
-                buf.put_slice(front.get(..count).unwrap_or_default());
-                if count == front.len() {
-                    self.pieces.pop_front();
-                } else {
-                    front.advance(count);
-                }
-            } else if !self.tail.is_empty() {
-                let count = self.tail.len().min(buf.remaining());
-                buf.put_slice(self.tail.get(..count).unwrap_or_default());
-                self.tail.advance(count);
-            } else {
-                break;
-            }
-        }
-        let count = before - buf.remaining();
-        self.len -= count;
-        count
-    }
-
-    fn clear(&mut self) -> usize {
-        self.pieces = VecDeque::new();
-        self.tail = BytesMut::new();
-        std::mem::take(&mut self.len)
-    }
-}
-
-/// What the holder of the stream has asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// To go on.
-    Open,
-    /// To reset the stream.
-    Reset(Option<Reason>),
-}
-
-/// What the pump has to know about the way out.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Outgoing {
-    /// What the holder has asked for.
-    pub(crate) wish: Wish,
-    /// Bytes that wait.
-    pub(crate) waiting: usize,
-    /// The holder has shut this direction down.
-    pub(crate) shut: bool,
-    /// The holder has let go of the stream.
-    pub(crate) released: bool,
-}
+use crate::tally::Tally;
 
 #[derive(Debug)]
 struct State {
@@ -233,10 +99,18 @@ impl Pipe {
     }
 
     /// Accounts for bytes that have been read.
-    fn took(&self, state: &mut State, count: usize) {
+    fn took(&self, mut state: MutexGuard<'_, State>, count: usize) {
         self.tally.unread.fetch_sub(count, Ordering::Relaxed);
         state.reads = state.reads.wrapping_add(1);
-        Self::give_back(state, count);
+        Self::give_back(&mut state, count);
+        // Nothing more will come, so the pump of a stream that has ended may go.
+        let pump = if state.finished && state.inbox.len() == 0 {
+            state.pump.take()
+        } else {
+            None
+        };
+        drop(state);
+        wake(pump);
     }
 
     /// Gives the window of bytes that need no more room back, once they are worth it.
@@ -268,7 +142,7 @@ impl Pipe {
         let mut state = self.lock();
         let count = state.inbox.copy_into(buf);
         if count > 0 || buf.remaining() == 0 {
-            self.took(&mut state, count);
+            self.took(state, count);
             return Poll::Ready(Ok(()));
         }
         Self::exhausted(&mut state, cx).map_or(Poll::Pending, Poll::Ready)
@@ -277,7 +151,7 @@ impl Pipe {
     pub(crate) fn poll_take(&self, cx: &Context<'_>, max: usize) -> Poll<io::Result<Option<Bytes>>> {
         let mut state = self.lock();
         if let Some(piece) = state.inbox.pop(max.max(1)) {
-            self.took(&mut state, piece.len());
+            self.took(state, piece.len());
             return Poll::Ready(Ok(Some(piece)));
         }
         match Self::exhausted(&mut state, cx) {
@@ -294,7 +168,7 @@ impl Pipe {
         if state.shut {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        match self.send_buffer.saturating_sub(state.outbox.len) {
+        match self.send_buffer.saturating_sub(state.outbox.len()) {
             0 => {
                 park(&mut state.writer, cx);
                 Poll::Pending
@@ -345,7 +219,7 @@ impl Pipe {
     /// Asks for a reset. The first wish stands.
     pub(crate) fn reset(&self, reason: Option<Reason>) {
         let mut state = self.lock();
-        if state.reset.is_some() || (state.finished && state.end_sent) {
+        if state.reset.is_some() {
             return;
         }
         state.wish = Wish::Reset(reason);
@@ -447,18 +321,25 @@ impl Pipe {
         park(&mut state.pump, cx);
         Outgoing {
             wish: state.wish,
-            waiting: state.outbox.len,
+            waiting: state.outbox.len(),
             shut: state.shut,
             released: state.released,
         }
+    }
+
+    /// Returns whether all that arrived was read, and has the task woken when it was.
+    pub(crate) fn is_drained(&self, cx: &Context<'_>) -> bool {
+        let mut state = self.lock();
+        park(&mut state.pump, cx);
+        state.inbox.len() == 0
     }
 
     /// Takes at most `max` bytes to send, and whether they are the last before the end.
     pub(crate) fn take(&self, max: usize) -> Option<(Bytes, bool)> {
         let mut state = self.lock();
         let piece = state.outbox.pop(max)?;
-        let last = state.shut && state.outbox.len == 0;
-        let writer = if state.outbox.len <= self.send_buffer / 2 && !state.shut {
+        let last = state.shut && state.outbox.len() == 0;
+        let writer = if state.outbox.len() <= self.send_buffer / 2 && !state.shut {
             state.writer.take()
         } else {
             None
@@ -483,11 +364,11 @@ impl Pipe {
         std::mem::take(&mut self.lock().arrived)
     }
 
-    /// Returns for how long the stream has stood unread, or its holder has been gone, as far as calls of this
-    /// method can tell.
-    pub(crate) fn stalled(&self, now: Instant) -> Duration {
+    /// Returns for how long the stream has stood unread or, if the others have room enough, for how long its
+    /// holder has been gone; as far as calls of this method can tell.
+    pub(crate) fn stalled(&self, now: Instant, pressed: bool) -> Duration {
         let mut state = self.lock();
-        let stalls = state.inbox.len > 0 || state.released;
+        let stalls = state.released || (pressed && state.inbox.len() > 0);
         if !stalls {
             state.seen_at = None;
             return Duration::ZERO;
@@ -500,25 +381,11 @@ impl Pipe {
             .seen_at
             .map_or(Duration::ZERO, |since| now.duration_since(since))
     }
-
-    /// Resets a stream that stood too long, whoever still holds it.
-    pub(crate) fn expire(&self, reason: Reason) {
-        let mut state = self.lock();
-        if state.reset.is_none() {
-            state.wish = Wish::Reset(Some(reason));
-            self.end_locked(state, StreamReset { reason: Some(reason) });
-        }
-    }
-
-    /// Returns whether the holder has let go.
-    pub(crate) fn is_released(&self) -> bool {
-        self.lock().released
-    }
 }
 
 impl Drop for Pipe {
     fn drop(&mut self) {
-        let unread = self.lock().inbox.len;
+        let unread = self.lock().inbox.len();
         self.tally.unread.fetch_sub(unread, Ordering::Relaxed);
     }
 }

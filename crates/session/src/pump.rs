@@ -10,30 +10,21 @@ use std::task::{Context, Poll};
 use h2::client::ResponseFuture;
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
-use http::{Response, StatusCode};
 use postern_domain::Reason;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::answer::{Answer, refusal, response};
 use crate::chunk::{Chunk, InFlight};
-use crate::client::OpenError;
-use crate::codes::{REASON_HEADER, error_code, reason_of, status_of};
+use crate::codes::{error_code, reason_of, status_of};
+use crate::error::OpenError;
 use crate::limits::FRAME;
-use crate::pipe::{Outgoing, Pipe, Tally, Wish};
+use crate::outgoing::{Outgoing, Wish};
+use crate::pipe::Pipe;
 use crate::stream::{Stream, StreamReset};
+use crate::tally::Tally;
 
 /// Bytes of one stream that may lie in the library's queue: enough to keep the wire busy.
 const QUEUED: usize = 4 * FRAME;
-
-/// How a gateway answers a request.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// 200, and the stream goes on.
-    Accept,
-    /// 200, and that is all: the answer to a probe.
-    Done,
-    /// The reason's status.
-    Refuse(Reason),
-}
 
 /// What a client waits for.
 pub(crate) type Reply = oneshot::Sender<Result<Stream, OpenError>>;
@@ -116,6 +107,11 @@ impl Pump {
         self.end_sent = true;
         self.pipe.sent_end();
         self
+    }
+
+    /// Returns whether both directions have ended in order.
+    pub(crate) const fn is_complete(&self) -> bool {
+        self.end_sent && self.recv.is_none()
     }
 
     pub(crate) fn pipe(&self) -> &Pipe {
@@ -280,8 +276,11 @@ impl Pump {
                 self.pipe.sent_end();
             }
         }
-        if self.end_sent && self.recv.is_none() {
-            self.stage = Stage::Over;
+        if self.is_complete() {
+            // As long as something is unread it counts against the session, and may have to be reset.
+            if self.pipe.is_drained(cx) {
+                self.stage = Stage::Over;
+            }
         } else if self.end_sent && outgoing.released && self.account.watch(cx) == 0 {
             // Nobody will read what still comes.
             self.send_reset(h2::Reason::CANCEL);
@@ -330,28 +329,6 @@ fn write_out(
     outgoing.shut && send.send_data(Chunk::end(), true).is_ok()
 }
 
-/// Makes a response without a body.
-pub(crate) fn response(status: u16, reason: Option<Reason>) -> Response<()> {
-    let mut response = Response::new(());
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
-    if let Some(reason) = reason {
-        let code = http::HeaderValue::from_static(reason.code());
-        response.headers_mut().insert(REASON_HEADER, code);
-    }
-    response
-}
-
-fn refusal(response: &Response<RecvStream>) -> OpenError {
-    let code = response.headers().get(REASON_HEADER);
-    let reason = code
-        .and_then(|code| code.to_str().ok())
-        .and_then(|code| code.parse().ok());
-    OpenError::Refused {
-        status: response.status().as_u16(),
-        reason: reason.unwrap_or(Reason::Refused),
-    }
-}
-
 impl Future for Pump {
     type Output = ();
 
@@ -373,7 +350,7 @@ impl Future for Pump {
 impl Drop for Pump {
     fn drop(&mut self) {
         drop(self.account.forget());
-        if !(self.end_sent && self.recv.is_none()) {
+        if !self.is_complete() {
             self.pipe.end(StreamReset {
                 reason: Some(self.tally.farewell()),
             });

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::answer::response;
 use crate::chunk::Chunk;
 use crate::codes::{error_code, reason_of, status_of};
 use crate::driver::{ROUNDS, Streams};
@@ -22,7 +23,7 @@ use crate::limits::{FRAME, Limits};
 use crate::opening::{Ask, Opening};
 use crate::orders::{Order, Orders};
 use crate::pipe::Pipe;
-use crate::pump::{Pump, response};
+use crate::pump::Pump;
 
 /// Serves one session over a connection whose peer has been judged, and returns when it is over and every
 /// handler has returned or was stopped.

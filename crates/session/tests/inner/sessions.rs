@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use crate::support::{Gateway, authority, connect, connect_refused, limits, long_line};
+use crate::support::{Gateway, PANICS, authority, connect, connect_refused, limits, long_line};
 use bytes::Bytes;
 use postern_domain::Reason;
 use postern_session::{Ended, Limits, OpenError, StreamReset};
@@ -310,6 +310,31 @@ async fn a_draining_session_serves_its_streams_and_takes_no_more() {
 }
 
 #[tokio::test]
+async fn a_draining_session_can_still_be_ended() {
+    let mut gateway = Gateway::manual();
+    let connection = connect(&gateway).await;
+    let (mut client, _server) = gateway.pair(&connection).await;
+    gateway.drain();
+    while connection.is_open() {
+        tokio::task::yield_now().await;
+    }
+    gateway.end(Reason::Revoked);
+    client.read(&mut [0; 8]).await.unwrap_err();
+    assert_eq!(gateway.ended().await, Ended::ByGateway(Reason::Revoked));
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_costs_its_stream_and_no_other() {
+    let gateway = Gateway::refusing_port(2, Reason::Internal);
+    let connection = connect(&gateway).await;
+    let mut good = connection.open(authority(1)).await.unwrap();
+    let error = connection.open(authority(PANICS)).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::Internal);
+    good.write_all(b"on").await.unwrap();
+    good.read_exact(&mut [0; 2]).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_session_without_handles_and_streams_ends_in_order() {
     let mut gateway = Gateway::manual();
     let connection = connect(&gateway).await;
@@ -460,6 +485,55 @@ async fn stalled_streams_are_reset_when_they_fill_the_session() {
     let (mut client, mut server) = gateway.pair(&connection).await;
     client.write_all(b"room").await.unwrap();
     server.read_exact(&mut [0; 4]).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_have_ended_but_stand_unread_count_too() {
+    let small = Limits {
+        streams: 8,
+        stream_window: 1 << 16,
+        largest_stream_window: 1 << 16,
+        session_window: 4 << 16,
+        stall: Duration::from_secs(5),
+        ..limits()
+    };
+    let mut gateway = Gateway::manual_with(&small);
+    let connection = connect(&gateway).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let (mut client, mut server) = gateway.pair(&connection).await;
+        server.shutdown().await.unwrap();
+        client.write_all(&vec![0; 1 << 16]).await.unwrap();
+        client.shutdown().await.unwrap();
+        assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
+        held.push(server);
+    }
+    for _ in 0..10 {
+        tokio::time::advance(Duration::from_secs(2)).await;
+    }
+    for mut server in held {
+        let error = server.read(&mut [0; 1]).await.unwrap_err();
+        assert_eq!(
+            StreamReset::of(&error).and_then(|r| r.reason),
+            Some(Reason::OverQuota)
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_arrived_before_the_session_ended_in_order_is_still_read() {
+    let mut gateway = Gateway::manual();
+    let connection = connect(&gateway).await;
+    let (mut client, mut server) = gateway.pair(&connection).await;
+    client.write_all(&vec![3; 200_000]).await.unwrap();
+    client.shutdown().await.unwrap();
+    server.shutdown().await.unwrap();
+    assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
+    drop((client, connection));
+    assert_eq!(gateway.ended().await, Ended::Finished);
+    let mut got = Vec::new();
+    server.read_to_end(&mut got).await.unwrap();
+    assert_eq!(got.len(), 200_000);
 }
 
 #[tokio::test(start_paused = true)]

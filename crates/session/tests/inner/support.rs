@@ -20,6 +20,13 @@ pub(crate) fn limits() -> Limits {
     Limits::default()
 }
 
+/// The port at which handlers panic.
+pub(crate) const PANICS: u16 = 666;
+
+fn asks_for(opening: &Opening, port: u16) -> bool {
+    matches!(opening.ask(), Ask::Connect(authority) if authority.port.get() == port)
+}
+
 /// Some resource, at this port.
 pub(crate) fn authority(port: u16) -> ResourceAuthority {
     ResourceAuthority {
@@ -67,6 +74,7 @@ impl Gateway {
                 let sender = sender.clone();
                 async move {
                     match kept {
+                        Some(opening) if asks_for(&opening, PANICS) => panic!("as it was asked to"),
                         Some(opening) if sender.is_closed() => echo(opening.accept()).await,
                         Some(opening) => drop(sender.send(opening).await),
                         None => {}
@@ -189,6 +197,7 @@ async fn carry(mut reader: ReadHalf<DuplexStream>, mut writer: WriteHalf<DuplexS
     let (sender, mut pieces) = mpsc::channel::<(Instant, Vec<u8>)>(1 << 16);
     tokio::spawn(async move {
         while let Some((due, piece)) = pieces.recv().await {
+            // tidy: sleeps because it is a line that takes its time, on a paused clock
             tokio::time::sleep_until(due).await;
             if writer.write_all(&piece).await.is_err() {
                 return;
