@@ -4,6 +4,8 @@
 //! authority is opened here and nowhere else, for an [`AccessDecision`] whose action needs this very role.
 
 mod signer;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 use postern_api::AuthorityKind;
 use postern_domain::{AuthorityId, AuthorityRole, InstanceId, Pin, Scope, Secret, Timestamp, Validity};
