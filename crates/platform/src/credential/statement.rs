@@ -54,7 +54,7 @@ pub async fn statement_login(
     judge(&claims, platform.instance().id, arrival.now)?;
 
     let mut write = platform.store().write().await?;
-    let grantee = judge_daemon(&mut write, &claims, arrival.now).await?;
+    let grantee = judge_daemon(&mut write, &claims, &key, arrival.now).await?;
     consume(&mut write, &claims, arrival.now).await?;
     let lifetime = platform.settings().daemon_token.min(LONGEST_TOKEN);
     let token = grant(&mut write, &grantee, lifetime, arrival.now).await?;
@@ -115,15 +115,24 @@ fn judge(claims: &StatementClaims, instance: InstanceId, now: Timestamp) -> Resu
     Ok(())
 }
 
-/// Judges the daemon and whoever enrolled it, and notes that it asked.
-async fn judge_daemon(write: &mut Write, claims: &StatementClaims, now: Timestamp) -> Result<Grantee, Error> {
+/// Judges the daemon and whoever enrolled it, and notes that it asked. The key that verified must still be the
+/// daemon's: it may have been enrolled again since that key was read.
+async fn judge_daemon(
+    write: &mut Write,
+    claims: &StatementClaims,
+    key: &PublicKey,
+    now: Timestamp,
+) -> Result<Grantee, Error> {
     let unknown = || Error::unauthenticated(Reason::Unauthenticated);
     let daemon = claims.iss.to_string();
-    let row = sqlx::query("SELECT enrolled_by, last_used FROM daemon_keys WHERE daemon = $1")
+    let row = sqlx::query("SELECT enrolled_by, last_used, identity_key FROM daemon_keys WHERE daemon = $1")
         .bind(&daemon)
         .fetch_optional(&mut **write)
         .await?
         .ok_or_else(unknown)?;
+    if row.text("identity_key")? != key.to_openssh() {
+        return Err(unknown());
+    }
     if now.since(row.time("last_used")?) > UNUSED {
         return Err(Error::unauthenticated(Reason::CredentialExpired));
     }
@@ -164,5 +173,27 @@ async fn consume(write: &mut Write, claims: &StatementClaims, now: Timestamp) ->
         Ok(())
     } else {
         Err(Error::unauthenticated(Reason::Replayed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::World;
+
+    #[tokio::test]
+    async fn a_key_that_was_replaced_while_its_statement_was_verified_gives_nothing() {
+        let world = World::new().await;
+        let (relay, keys) = world.instance_relay("hub").await;
+        let claims = world.claims(DaemonId::Relay(relay));
+        let replaced = postern_sshkey::PrivateKey::generate().unwrap();
+        let mut write = world.platform.store().write().await.unwrap();
+        let refused = judge_daemon(&mut write, &claims, replaced.public_key(), world.now).await;
+        assert_eq!(
+            refused.err().map(|error| error.reason()),
+            Some(Reason::Unauthenticated)
+        );
+        let held = judge_daemon(&mut write, &claims, keys.identity.public_key(), world.now).await;
+        assert!(held.is_ok());
     }
 }
