@@ -6,9 +6,10 @@
 use std::net::IpAddr;
 
 use postern_api::Role;
-use postern_domain::{Actor, OrganizationId, RequestId, Scope, Timestamp};
+use postern_domain::{Actor, OrganizationId, Reason, RequestId, Scope, Timestamp};
 
 use crate::Error;
+use crate::store::{Store, Write};
 
 /// A request before authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct RequestContext {
     pub source: IpAddr,
     /// When the actor's token ends.
     pub token_expires: Timestamp,
+    /// What the store knows the actor's token by; none where nobody showed one.
+    pub(crate) token: Option<Vec<u8>>,
 }
 
 impl RequestContext {
@@ -55,6 +58,25 @@ impl RequestContext {
     /// Forbidden, if the actor belongs to none.
     pub fn require_organization(&self) -> Result<OrganizationId, Error> {
         self.organization.ok_or_else(Error::forbidden)
+    }
+
+    /// Begins a write on the actor's behalf. The token is looked up once more: between authentication and this
+    /// moment lies at least the request's body, and what was taken back meanwhile counts.
+    ///
+    /// # Errors
+    /// Unauthenticated, if the token was taken back; otherwise as [`Store::write`].
+    pub(crate) async fn write(&self, store: &Store) -> Result<Write, Error> {
+        let mut write = store.write().await?;
+        if let Some(token) = &self.token {
+            let still: Option<i64> =
+                sqlx::query_scalar("SELECT 1 FROM access_tokens WHERE hash = $1 AND actor = $2")
+                    .bind(token)
+                    .bind(self.actor.to_string())
+                    .fetch_optional(&mut *write)
+                    .await?;
+            still.ok_or_else(|| Error::unauthenticated(Reason::Unauthenticated))?;
+        }
+        Ok(write)
     }
 
     /// Returns what was known before authentication.

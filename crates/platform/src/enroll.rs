@@ -60,7 +60,10 @@ pub async fn enroll(
     }
 
     let lifetimes = &platform.settings().certificates;
-    let mut write = platform.store().write().await?;
+    let mut write = match &caller {
+        Some(caller) => caller.write(platform.store()).await?,
+        None => platform.store().write().await?,
+    };
     let resumed = repeat::begun(&mut write, &applicant, &proof, arrival.now).await?;
     applicant
         .consume(&mut write, resumed.is_some(), arrival.now)

@@ -59,7 +59,7 @@ pub async fn create(
     }
 
     let now = context.now;
-    let mut write = platform.store().write().await?;
+    let mut write = context.write(platform.store()).await?;
     let found = Found::read(&mut write, access, &request.resources).await?;
     let way = Way::read(&mut write, organization, &found, now).await?;
     let grant = Grant {

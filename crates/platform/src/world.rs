@@ -116,6 +116,7 @@ impl World {
             now,
             source,
             token_expires,
+            token: None,
         }
     }
 

@@ -27,6 +27,7 @@ fn context(role: Role, organization: Option<OrganizationId>) -> RequestContext {
         now,
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         token_expires: now,
+        token: None,
     }
 }
 

@@ -143,6 +143,37 @@ async fn a_deleted_identity_is_refused_with_its_tokens() {
 }
 
 #[tokio::test]
+async fn a_request_under_way_changes_nothing_once_its_token_was_taken_back() {
+    let world = World::new().await;
+    let tenant = world.organization("acme").await;
+    let second = world.identity(&tenant.owner, "second", Role::Owner).await;
+    let token = universal_login(&world.platform, &world.arrival(), tenant.login)
+        .await
+        .unwrap();
+    let store = world.platform.store();
+    let admitted = authenticate(store, &world.arrival(), &token.access_token)
+        .await
+        .unwrap();
+    world.project(&admitted, "before").await;
+    // The head of the next request was judged; its body is still on the way.
+    let Actor::MachineIdentity(id) = admitted.actor else {
+        panic!("an identity")
+    };
+    let access = decide(&second, Action::DeleteIdentity);
+    identity::delete(store, &second, &access, id).await.unwrap();
+    let request = postern_api::CreateIdentity {
+        name: "heir".parse().unwrap(),
+        role: Role::Owner,
+    };
+    let access = decide(&admitted, Action::CreateIdentity);
+    let refused = identity::create(store, &admitted, &access, request)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.reason(), Reason::Unauthenticated);
+    assert_eq!(world.count("SELECT COUNT(*) FROM identities").await, 1);
+}
+
+#[tokio::test]
 async fn refuses_what_is_no_token() {
     let world = World::new().await;
     for text in ["", "pat_", "pat_AAAA", "pcs_AAAA", &"pat_".repeat(1000)] {

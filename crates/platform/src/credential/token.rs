@@ -30,9 +30,10 @@ pub async fn authenticate(
     if text.len() > LONGEST || !text.starts_with(SecretKind::AccessToken.prefix()) {
         return Err(unknown());
     }
+    let hash = digest(text);
     let mut read = store.read().await?;
     let row = sqlx::query("SELECT actor, expires FROM access_tokens WHERE hash = $1")
-        .bind(digest(text))
+        .bind(&hash)
         .fetch_optional(&mut *read)
         .await?
         .ok_or_else(unknown)?;
@@ -51,6 +52,7 @@ pub async fn authenticate(
         now: arrival.now,
         source: arrival.source,
         token_expires: expires,
+        token: Some(hash),
     })
 }
 

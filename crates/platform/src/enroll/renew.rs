@@ -31,7 +31,7 @@ pub async fn renew(
     };
     let verified = verify_request(&request.request, platform.instance().id, kind)?;
 
-    let mut write = platform.store().write().await?;
+    let mut write = context.write(platform.store()).await?;
     let keys = sqlx::query("SELECT ssh_pin, tls_pin FROM daemon_keys WHERE daemon = $1")
         .bind(daemon.to_string())
         .fetch_optional(&mut *write)

@@ -43,7 +43,7 @@ pub async fn create_ticket(
         return Err(Error::forbidden());
     }
     let again = access::decide_on(context, again, access.scope()).is_ok();
-    let mut write = platform.store().write().await?;
+    let mut write = context.write(platform.store()).await?;
     let row = sqlx::query(sql)
         .bind(scope_text(access.scope()))
         .bind(&id)

@@ -23,7 +23,7 @@ pub(crate) async fn create(
     identity: MachineIdentityId,
 ) -> Result<CreatedClientSecret, Error> {
     let organization = access.organization()?;
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     let owner = identity::find(&mut write, organization, identity).await?;
     let count: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM client_secrets WHERE organization = $1 AND identity = $2")
@@ -119,7 +119,7 @@ pub(crate) async fn delete(
     access: &AccessDecision,
     (identity, secret): (MachineIdentityId, ClientSecretId),
 ) -> Result<(), Error> {
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     let deleted =
         sqlx::query("DELETE FROM client_secrets WHERE organization = $1 AND identity = $2 AND id = $3")
             .bind(access.organization()?.to_string())

@@ -49,7 +49,7 @@ pub(crate) async fn create(
     request: CreateGateway,
 ) -> Result<Gateway, Error> {
     let organization = access.organization()?;
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     let gateway = insert(
         &mut write,
         organization,
@@ -313,7 +313,7 @@ pub(crate) async fn delete(
     id: GatewayId,
 ) -> Result<(), Error> {
     let organization = access.organization()?;
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     let gateway = find(&mut write, access, id).await?;
     let keys = [organization.to_string(), id.to_string()];
     let resources =

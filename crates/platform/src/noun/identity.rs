@@ -40,7 +40,7 @@ pub(crate) async fn create(
             ));
         }
     }
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     let organization = access.organization()?;
     let identity = insert(
         &mut write,
@@ -154,7 +154,7 @@ pub(crate) async fn delete(
     id: MachineIdentityId,
 ) -> Result<(), Error> {
     let organization = access.organization()?;
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     let identity = find(&mut write, organization, id).await?;
     if identity.role == Role::Owner {
         let owners: i64 = sqlx::query_scalar(

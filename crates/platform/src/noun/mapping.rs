@@ -60,7 +60,7 @@ pub(crate) async fn add(
     (gateway, project): (GatewayId, ProjectId),
 ) -> Result<(), Error> {
     let organization = access.organization()?;
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     gateway::find(&mut write, access, gateway).await?;
     project::find(&mut write, access, project).await?;
     sqlx::query(
@@ -94,7 +94,7 @@ pub(crate) async fn remove(
     (gateway, project): (GatewayId, ProjectId),
 ) -> Result<(), Error> {
     let organization = access.organization()?;
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     let removed =
         sqlx::query("DELETE FROM gateway_projects WHERE organization = $1 AND gateway = $2 AND project = $3")
             .bind(organization.to_string())

@@ -56,7 +56,7 @@ pub(crate) async fn add(
     (project, identity): (ProjectId, MachineIdentityId),
 ) -> Result<(), Error> {
     let organization = access.organization()?;
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     project::find(&mut write, access, project).await?;
     let member = identity::find(&mut write, organization, identity).await?;
     sqlx::query(
@@ -88,7 +88,7 @@ pub(crate) async fn remove(
     (project, identity): (ProjectId, MachineIdentityId),
 ) -> Result<(), Error> {
     let organization = access.organization()?;
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     let removed =
         sqlx::query("DELETE FROM members WHERE organization = $1 AND project = $2 AND identity = $3")
             .bind(organization.to_string())

@@ -64,7 +64,7 @@ pub(crate) async fn create(
         name: request.name,
         created: now,
     };
-    let mut write = platform.store().write().await?;
+    let mut write = context.write(platform.store()).await?;
     sqlx::query("INSERT INTO organizations (id, name, created) VALUES ($1, $2, $3)")
         .bind(id.to_string())
         .bind(organization.name.as_str())
@@ -175,7 +175,7 @@ pub(crate) async fn delete(
     id: OrganizationId,
 ) -> Result<(), Error> {
     let scope = Scope::Organization(id);
-    let mut write = platform.store().write().await?;
+    let mut write = context.write(platform.store()).await?;
     let organization = find(&mut write, id).await?;
     let mut left = Vec::new();
     for (what, sql) in IN_USE {

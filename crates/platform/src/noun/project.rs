@@ -35,7 +35,7 @@ pub(crate) async fn create(
         name: request.name,
         created: context.now,
     };
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     sqlx::query("INSERT INTO projects (id, organization, name, created) VALUES ($1, $2, $3, $4)")
         .bind(project.id.to_string())
         .bind(organization.to_string())
@@ -118,7 +118,7 @@ pub(crate) async fn delete(
     id: ProjectId,
 ) -> Result<(), Error> {
     let organization = access.organization()?.to_string();
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     let project = find(&mut write, access, id).await?;
     let keys = [organization.as_str(), &id.to_string()];
     let resources =

@@ -65,7 +65,7 @@ pub(crate) async fn create(
     if relay.ssh_port == relay.tls_port {
         return Err(Error::unprocessable("ssh_port and tls_port must differ"));
     }
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     sqlx::query(
         "INSERT INTO relays (id, scope, name, host, ssh_port, tls_port, created) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -178,7 +178,7 @@ pub(crate) async fn delete(
     access: &AccessDecision,
     id: RelayId,
 ) -> Result<(), Error> {
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     let relay = find_own(&mut write, access.scope(), id).await?;
     let key = id.to_string();
     match access.scope() {

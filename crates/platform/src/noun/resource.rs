@@ -52,7 +52,7 @@ pub(crate) async fn create(
         protocol: request.protocol,
         created: context.now,
     };
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     demand_mapping(&mut write, organization, (resource.gateway, resource.project)).await?;
     sqlx::query(
         "INSERT INTO resources (id, organization, project, gateway, name, host, port, protocol, \
@@ -194,7 +194,7 @@ pub(crate) async fn delete(
     id: ResourceId,
 ) -> Result<(), Error> {
     let organization = access.organization()?;
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     let resource = find(&mut write, access, id).await?;
     sqlx::query("DELETE FROM resources WHERE organization = $1 AND id = $2")
         .bind(organization.to_string())

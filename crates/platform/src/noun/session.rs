@@ -141,7 +141,7 @@ pub(crate) async fn end(
     id: SessionId,
 ) -> Result<(), Error> {
     let organization = access.organization()?;
-    let mut write = store.write().await?;
+    let mut write = context.write(store).await?;
     let session = find(&mut write, access, id).await?;
     if live::end_one(&mut write, organization, id, context.now).await? {
         write.bump(Scope::Organization(organization)).await?;
