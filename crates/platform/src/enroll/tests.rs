@@ -278,6 +278,22 @@ async fn an_enroller_may_not_enroll_again_what_is_enrolled() {
 }
 
 #[tokio::test]
+async fn a_ticket_that_was_left_over_takes_no_enrolled_daemon_away() {
+    let (world, tenant, gateway) = world_with_gateway().await;
+    let daemon = DaemonId::Gateway(gateway);
+    let left = world.ticket(&tenant.owner, daemon).await.unwrap();
+    let secret = world.ticket(&tenant.owner, daemon).await.unwrap();
+    let keys = Keys::generate();
+    world.enroll(&secret, &keys, DaemonKind::Gateway).await.unwrap();
+    let refused = world
+        .enroll(&left, &Keys::generate(), DaemonKind::Gateway)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.reason(), Reason::Forbidden);
+    assert!(world.state(&world.claims(daemon), &keys.identity).await.is_ok());
+}
+
+#[tokio::test]
 async fn enrolling_again_revokes_every_certificate_and_key_of_before() {
     let (world, tenant, gateway) = world_with_gateway().await;
     let daemon = DaemonId::Gateway(gateway);

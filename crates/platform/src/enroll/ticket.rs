@@ -50,9 +50,12 @@ pub async fn create_ticket(
         .fetch_optional(&mut *write)
         .await?
         .ok_or_else(Error::not_found)?;
-    if row.time_option("enrolled")?.is_some() && !again {
+    let enrolled = row.time_option("enrolled")?.is_some();
+    if enrolled && !again {
         return Err(Error::forbidden());
     }
+    // A ticket for the first enrollment is no ticket for another: one that was left over takes nothing away.
+    let again = enrolled && again;
     sqlx::query("DELETE FROM enrollment_tokens WHERE expires <= $1")
         .bind(millis(context.now.minus(LIFETIME)))
         .execute(&mut *write)
