@@ -25,6 +25,12 @@ use crate::store::{Write, millis};
 use crate::{Error, Platform, RequestContext};
 use found::{Found, Way};
 
+/// How many sessions one organization may open within [`CROWD_SPAN`]. What can be revoked at once is bounded by it:
+/// revocations under the instance's authorities are told to every relay and gateway, whosesoever they are.
+const CROWD: i64 = 5000;
+/// The longest life of a client's certificate.
+const CROWD_SPAN: Duration = Duration::from_secs(5 * 60);
+
 /// No session lives longer.
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 
@@ -32,8 +38,8 @@ const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 ///
 /// # Errors
 /// 400 if the request is not well-formed; not found, for a resource that does not exist or that the actor may not
-/// reach; 422 if the resources do not share project and gateway, or the gateway is not ready. Then nothing was
-/// issued.
+/// reach; 422 if the resources do not share project and gateway, or the gateway is not ready; rate limited, if the
+/// organization opened too many sessions of late. Then nothing was issued.
 pub async fn create(
     platform: &Platform,
     context: &RequestContext,
@@ -61,6 +67,7 @@ pub async fn create(
     let now = context.now;
     let mut write = context.write(platform.store()).await?;
     let found = Found::read(&mut write, access, &request.resources).await?;
+    demand_room(&mut write, organization, now).await?;
     let way = Way::read(&mut write, organization, &found, now).await?;
     let grant = Grant {
         kind: GrantKind::Connect,
@@ -116,6 +123,20 @@ pub async fn create(
         },
         grant,
     })
+}
+
+/// Refuses an organization that opened too many sessions of late. Ids sort by time.
+async fn demand_room(write: &mut Write, organization: OrganizationId, now: Timestamp) -> Result<(), Error> {
+    let recent: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sessions WHERE organization = $1 AND id > $2")
+        .bind(organization.to_string())
+        .bind(SessionId::generate(now.minus(CROWD_SPAN)).to_string())
+        .fetch_one(&mut **write)
+        .await?;
+    if recent < CROWD {
+        Ok(())
+    } else {
+        Err(Error::rate_limited())
+    }
 }
 
 async fn insert(

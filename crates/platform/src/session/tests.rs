@@ -127,6 +127,39 @@ async fn enrollers_administrators_and_daemons_open_no_session() {
 }
 
 #[tokio::test]
+async fn an_organization_that_opens_too_many_sessions_is_refused_and_no_other() {
+    let (mut world, site) = world().await;
+    let other = world.site("umbrella").await;
+    let mut write = world.platform.store().write().await.unwrap();
+    for _ in 0..CROWD {
+        sqlx::query(
+            "INSERT INTO sessions (id, organization, actor, project, gateway, created, expires) \
+             VALUES ($1, $2, '', '', '', 0, 0)",
+        )
+        .bind(SessionId::generate(world.now).to_string())
+        .bind(site.tenant.id.to_string())
+        .execute(&mut *write)
+        .await
+        .unwrap();
+    }
+    write.commit().await.unwrap();
+    let refused = world
+        .session(&site.tenant.owner, &[site.resource])
+        .await
+        .unwrap_err();
+    assert_eq!(refused.reason(), Reason::RateLimited);
+    assert!(
+        world
+            .session(&other.tenant.owner, &[other.resource])
+            .await
+            .is_ok()
+    );
+    world.pass(CROWD_SPAN + Duration::from_secs(1));
+    let owner = world.again(&site.tenant.owner);
+    assert!(world.session(&owner, &[site.resource]).await.is_ok());
+}
+
+#[tokio::test]
 async fn nothing_is_stored_for_resources_that_do_not_belong_together() {
     let (world, site) = world().await;
     let owner = &site.tenant.owner;
