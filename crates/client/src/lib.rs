@@ -28,4 +28,4 @@ pub use session::Session;
 pub use stage::Stage;
 pub use timeouts::Timeouts;
 
-pub use postern_session::{OpenError, Stream};
+pub use postern_session::{Ended, Limits, OpenError, Stream, StreamReset};
