@@ -1,6 +1,7 @@
 //! `postern connect`: a local port, or standard input and output, joined to a resource.
 
 mod forward;
+mod progress;
 mod stdio;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,18 +10,19 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use postern_agent::ApiError;
 use postern_api::{CreateSession, Resource, SessionGranted};
-use postern_client::{Connector, GrantError, GrantSource, Pool, Stage};
-use postern_domain::{Protocol, ResourceId, printable};
+use postern_client::{Connector, GrantError, GrantSource, Pool};
+use postern_domain::{Protocol, ResourceId};
 use postern_transport::{Clock, Drain, Signals};
 use tokio::net::TcpListener;
 
 pub use forward::forward;
 
+use progress::Progress;
+
 use crate::args::Connect;
 use crate::noun::resource;
 use crate::output::Output;
 use crate::remote::Remote;
-use crate::say;
 
 impl GrantSource for Remote {
     async fn grant(
@@ -53,18 +55,14 @@ pub fn not_granted(error: &ApiError) -> GrantError {
 /// Does it.
 pub(crate) async fn run(args: Connect, remote: &Remote, clock: &Clock, out: Output) -> anyhow::Result<()> {
     let found = resource::find(remote, &args.resource).await?;
-    let shown = args.resource.clone();
-    let progress = move |stage: Stage| {
-        say(&format!(
-            "{}: {}",
-            printable(&shown),
-            printable(&stage.to_string())
-        ))
-    };
+    let progress = Progress::new(&args.resource);
     let connector = Connector::new(remote.clone(), clock.clone());
-    let pool = Arc::new(Pool::new(connector, vec![found.id]).with_progress(progress));
+    let pool = Arc::new(Pool::new(connector, vec![found.id]).with_progress({
+        let progress = progress.clone();
+        move |stage| progress.show(&stage)
+    }));
     // The whole way is tried before anything is promised.
-    let session = pool.session().await?;
+    let session = pool.session().await.inspect_err(|_| progress.done())?;
     if args.stdio {
         return stdio::join(pool.open(found.id, found.port).await?).await;
     }
