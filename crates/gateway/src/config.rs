@@ -6,6 +6,11 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+/// No limit of a number is higher.
+const MOST: u64 = 1_000_000;
+/// No drain is longer: a day.
+const LONGEST_DRAIN: u64 = 86_400;
+
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -122,7 +127,35 @@ impl Config {
         if let Some(file) = &flags.rules {
             config.rules.file = Some(file.clone());
         }
+        config.limits.check(&figment)?;
         Ok(config)
+    }
+}
+
+impl Limits {
+    /// Refuses what would let nobody in, or bounds nothing.
+    fn check(&self, source: &Figment) -> Result<(), ConfigError> {
+        let judged = [
+            ("sessions", self.sessions as u64, 1..=MOST),
+            ("handshakes", self.handshakes as u64, 1..=MOST),
+            (
+                "streams_per_session",
+                u64::from(self.streams_per_session),
+                1..=MOST,
+            ),
+            ("drain_seconds", self.drain_seconds, 0..=LONGEST_DRAIN),
+        ];
+        for (key, value, allowed) in judged {
+            if !allowed.contains(&value) {
+                let (least, most) = (allowed.start(), allowed.end());
+                let what = format!("{value} is not between {least} and {most}");
+                let key = format!("limits.{key}");
+                let mut error = figment::Error::from(what).with_path(&key);
+                error.metadata = source.find_metadata(&key).cloned();
+                return Err(ConfigError(Box::new(error)));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -7,6 +7,11 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+/// No limit of a number is higher.
+const MOST: u64 = 1_000_000;
+/// No drain is longer: a day.
+const LONGEST_DRAIN: u64 = 86_400;
+
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -148,7 +153,51 @@ impl Config {
         }
         config.listen.ssh = flags.listen_ssh.unwrap_or(config.listen.ssh);
         config.listen.tls = flags.listen_tls.unwrap_or(config.listen.tls);
+        config.limits.check(&figment)?;
         Ok(config)
+    }
+}
+
+impl Limits {
+    /// Refuses what would let nobody in, or bounds nothing.
+    fn check(&self, source: &Figment) -> Result<(), ConfigError> {
+        let judged = [
+            ("handshakes", self.handshakes as u64, 1..=MOST),
+            (
+                "handshakes_per_source",
+                self.handshakes_per_source as u64,
+                1..=MOST,
+            ),
+            (
+                "connections_per_second_per_source",
+                u64::from(self.connections_per_second_per_source),
+                1..=MOST,
+            ),
+            ("gateways", self.gateways as u64, 1..=MOST),
+            ("connections", self.connections as u64, 1..=MOST),
+            (
+                "connections_per_organization",
+                self.connections_per_organization as u64,
+                1..=MOST,
+            ),
+            (
+                "connections_per_gateway",
+                self.connections_per_gateway as u64,
+                1..=MOST,
+            ),
+            ("drain_seconds", self.drain_seconds, 0..=LONGEST_DRAIN),
+        ];
+        for (key, value, allowed) in judged {
+            if !allowed.contains(&value) {
+                let (least, most) = (allowed.start(), allowed.end());
+                let what = format!("{value} is not between {least} and {most}");
+                let key = format!("limits.{key}");
+                let mut error = figment::Error::from(what).with_path(&key);
+                error.metadata = source.find_metadata(&key).cloned();
+                return Err(ConfigError(Box::new(error)));
+            }
+        }
+        Ok(())
     }
 }
 
