@@ -174,10 +174,16 @@ impl StateDir {
             Ok(()) | Err(_) => {}
         }
         let mut file = private_file(&beside, true).map_err(StateError::io("make", &beside))?;
-        file.write_all(&bytes)
+        let replaced = file
+            .write_all(&bytes)
             .and_then(|()| file.sync_all())
-            .map_err(StateError::io("write", &beside))?;
-        fs::rename(&beside, &path).map_err(StateError::io("replace", &path))?;
+            .map_err(StateError::io("write", &beside))
+            .and_then(|()| fs::rename(&beside, &path).map_err(StateError::io("replace", &path)));
+        if replaced.is_err() {
+            // Half of a file is of no use, and may hold a key. That it could not be written is what is told.
+            fs::remove_file(&beside).ok();
+        }
+        replaced?;
         sync_directory(&self.inner.path)
     }
 

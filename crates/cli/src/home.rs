@@ -113,7 +113,12 @@ impl Home {
             out.sync_all()?;
             std::fs::rename(&aside, &file)
         };
-        write().with_context(|| format!("{shown} cannot be written"))
+        let written = write();
+        if written.is_err() {
+            // Half of a file is of no use. That it could not be written is what is told.
+            std::fs::remove_file(&aside).ok();
+        }
+        written.with_context(|| format!("{shown} cannot be written"))
     }
 }
 
