@@ -1,5 +1,7 @@
 //! Whole-system tests: everything as shipped, real parts as resources, one world for each test.
 
+mod bad_input;
+mod damaged;
 mod dev;
 mod examples;
 mod postgres;
