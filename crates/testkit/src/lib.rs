@@ -9,12 +9,15 @@
 
 mod connect;
 mod daemon;
+mod more;
 pub mod parts;
 pub mod processes;
 pub mod programs;
 pub mod raw;
 pub mod records;
+pub mod state;
 mod world;
 
 pub use connect::Connecting;
+pub use more::EnrolledGateway;
 pub use world::World;

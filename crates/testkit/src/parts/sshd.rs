@@ -8,7 +8,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Child;
 use tokio::task::JoinHandle;
 
 use super::command::{command, run};
@@ -105,18 +106,25 @@ fn configuration(path: &Path) -> String {
 async fn accept(listener: TcpListener, configuration: PathBuf) {
     let mut children = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let socket = || -> anyhow::Result<(OwnedFd, OwnedFd)> {
-            let stream = stream.into_std()?;
-            stream.set_nonblocking(false)?;
-            Ok((stream.try_clone()?.into(), stream.into()))
+        let Ok(mut child) = serve(stream, &configuration) else {
+            continue;
         };
-        let Ok((input, output)) = socket() else { continue };
-        let mut sshd = command("/usr/sbin/sshd");
-        sshd.args(["-i", "-e", "-f"]).arg(&configuration);
-        sshd.stdin(Stdio::from(input))
-            .stdout(Stdio::from(output))
-            .stderr(Stdio::null());
-        let Ok(mut child) = sshd.spawn() else { continue };
         children.spawn(async move { child.wait().await.map(drop) });
     }
+}
+
+/// Serves one connection by an `sshd -i` with this configuration file. Dropped, it is killed.
+///
+/// # Errors
+/// OpenSSH is not installed, or the socket cannot be handed over.
+pub fn serve(stream: TcpStream, configuration: &Path) -> anyhow::Result<Child> {
+    let stream = stream.into_std()?;
+    stream.set_nonblocking(false)?;
+    let (input, output): (OwnedFd, OwnedFd) = (stream.try_clone()?.into(), stream.into());
+    let mut sshd = command("/usr/sbin/sshd");
+    sshd.args(["-i", "-e", "-f"]).arg(configuration);
+    sshd.stdin(Stdio::from(input))
+        .stdout(Stdio::from(output))
+        .stderr(Stdio::null());
+    Ok(sshd.spawn()?)
 }
