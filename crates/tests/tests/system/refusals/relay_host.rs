@@ -1,0 +1,324 @@
+//! The gateway, judging the host certificate of the relay that it dialled: a real gateway, and relays that are not
+//! what they claim.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use postern_api::CreateRelay;
+use postern_audit::{Event, Hop, Outcome, Record};
+use postern_domain::{Host, Port, Reason, RelayId};
+use postern_fixtures::Relay;
+use postern_gateway::Gateway;
+use postern_pki::DaemonKeys;
+use postern_ssh::{Judge, Offered, Refused, RefusedAttempt, ServerConfig};
+use postern_sshkey::{Certificate, CertificateKind, CertificateSpec, PrivateKey};
+use postern_testkit::parts::sshd;
+use postern_testkit::records::{read_spool, wait_for_record};
+use postern_testkit::{EnrolledGateway, World};
+use postern_transport::Drain;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::Row;
+use super::authorities::{self, Subject, key_of, spec_of};
+use crate::bounded;
+
+/// A relay that takes every gateway.
+struct Anyone;
+
+impl Judge for Anyone {
+    type Verdict = ();
+
+    fn judge(&self, _offered: Offered<'_>) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    fn refused(&self, _attempt: RefusedAttempt, _peer: SocketAddr) {}
+}
+
+/// What answers where the gateway believes its relay to be.
+enum Pretender {
+    /// It hangs up.
+    Nobody,
+    /// Our own server with this host certificate.
+    Ours(Arc<ServerConfig>),
+    /// OpenSSH's server with this configuration file.
+    OpenSsh(PathBuf),
+}
+
+impl Pretender {
+    fn ours(key: &PrivateKey, certificate: &Certificate) -> anyhow::Result<Self> {
+        Ok(Self::Ours(Arc::new(ServerConfig::new(key, certificate)?)))
+    }
+
+    /// Serves one connection until it ends.
+    async fn serve(&self, tcp: TcpStream, source: SocketAddr) -> anyhow::Result<()> {
+        match self {
+            Self::Nobody => drop(tcp),
+            Self::Ours(config) => {
+                let accepted = postern_ssh::accept(tcp, source, Arc::clone(config), Arc::new(Anyone));
+                if let Ok(tunnel) = accepted.await {
+                    tunnel.closed().await;
+                }
+            }
+            Self::OpenSsh(configuration) => {
+                sshd::serve(tcp, configuration)?.wait().await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the gateway dials, and the gateway.
+struct Scene {
+    world: World,
+    listener: TcpListener,
+    relay: Relay,
+    gateway: EnrolledGateway,
+}
+
+impl Scene {
+    async fn new() -> anyhow::Result<Self> {
+        let world = World::start().await?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let at = listener.local_addr()?;
+        let new = CreateRelay {
+            name: "pretender".parse()?,
+            host: Host::Address(at.ip()),
+            ssh_port: Port::new(at.port()),
+            tls_port: Port::new(at.port()),
+        };
+        let admin = world.stack.administrator().await?;
+        let relay = world.stack.api.create_relay(&admin, &new).await?;
+        let gateway = world.enroll_gateway("dialler", &[relay.id]).await?;
+        let relay = Relay {
+            id: relay.id,
+            scope: relay.scope,
+            host: relay.host,
+            ssh_port: relay.ssh_port,
+            keys: DaemonKeys::generate()?,
+        };
+        Ok(Self {
+            world,
+            listener,
+            relay,
+            gateway,
+        })
+    }
+
+    /// Runs the gateway until it has judged the pretender, and returns what it recorded.
+    async fn judged(&self, pretender: &Pretender) -> anyhow::Result<Event> {
+        let before: Vec<Record> = read_spool(&self.gateway.spool())?;
+        let config = postern_gateway::Config {
+            state: postern_gateway::config::State {
+                directory: self.gateway.state.clone(),
+            },
+            ..postern_gateway::Config::default()
+        };
+        let gateway = Gateway::start(&config, self.world.stack.clock().clone()).await?;
+        let (hand, drain) = Drain::new();
+        let mut running = JoinSet::new();
+        running.spawn(gateway.run(drain));
+        let judged = [Outcome::Allowed, Outcome::Refused, Outcome::Failed];
+        let spool = self.gateway.spool();
+        let recorded = wait_for_record(&spool, |record| {
+            let event = &record.event;
+            event.hop == Hop::GatewayTunnel && judged.contains(&event.outcome) && !before.contains(record)
+        });
+        let serving = async {
+            loop {
+                let (tcp, source) = self.listener.accept().await?;
+                pretender.serve(tcp, source).await?;
+            }
+        };
+        let record = tokio::select! {
+            record = recorded => record,
+            ended = serving => ended,
+        };
+        hand.start();
+        while running.join_next().await.is_some() {}
+        Ok(record.context("nothing on record")?.event)
+    }
+
+    async fn refused(&self, pretender: &Pretender, reason: Reason) -> anyhow::Result<()> {
+        let event = self.judged(pretender).await?;
+        ensure!(
+            (event.outcome, event.reason) == (Outcome::Refused, Some(reason)),
+            "expected {reason}, recorded {:?} {:?} ({:?})",
+            event.outcome,
+            event.reason,
+            event.detail
+        );
+        ensure!(
+            event.relay == Some(self.relay.id),
+            "the record names another relay"
+        );
+        Ok(())
+    }
+
+    /// Writes a configuration for OpenSSH's server with this host key and, where given, a certificate over it.
+    fn openssh(
+        &self,
+        name: &str,
+        key: &PrivateKey,
+        certificate: Option<&Certificate>,
+    ) -> anyhow::Result<Pretender> {
+        let directory = self.world.directory().join(name);
+        std::fs::create_dir(&directory)?;
+        let host = directory.join("host");
+        write_private(&host, &key.to_openssh()?)?;
+        let mut lines = vec![
+            format!("HostKey {}", host.display()),
+            "StrictModes no".into(),
+            "UsePAM no".into(),
+            "PidFile none".into(),
+        ];
+        if let Some(certificate) = certificate {
+            let file = directory.join("host-cert.pub");
+            std::fs::write(&file, certificate.to_openssh())?;
+            lines.push(format!("HostCertificate {}", file.display()));
+        }
+        let configuration = directory.join("sshd_config");
+        std::fs::write(&configuration, lines.join("\n"))?;
+        // As root, sshd separates privileges in this directory, which the package's service would make.
+        std::fs::create_dir_all("/run/sshd").ok();
+        Ok(Pretender::OpenSsh(configuration))
+    }
+}
+
+fn write_private(path: &Path, content: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
+    Ok(file.write_all(content.as_bytes())?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateway_refuses_a_relay_by_every_column_of_the_table_and_says_why_on_record() -> anyhow::Result<()> {
+    bounded(async {
+        let scene = Scene::new().await?;
+        let pki = authorities::of(&scene.world, Subject::new(scene.world.seeded.gateway, &[])?).await?;
+        let key = &scene.relay.keys.ssh;
+        let good = pki.relay_ssh(&scene.relay).certificate;
+        let right = key_of(&pki.relays.ssh_server)?;
+        let changed = |change: &dyn Fn(&mut CertificateSpec)| {
+            let mut spec = spec_of(&good);
+            change(&mut spec);
+            anyhow::Ok(spec.sign(&right)?)
+        };
+        let signed_by = |signer: &PrivateKey| anyhow::Ok(spec_of(&good).sign(signer)?);
+        let now = pki.now.as_unix_seconds();
+        let hour = 3600;
+        let other_relay = RelayId::generate(pki.now);
+
+        let mut row = Row::new("gateway, judging the relay");
+        let cells = [
+            ("nothing", Pretender::Nobody, Reason::HandshakeFailed),
+            // A gateway takes no host key without a certificate, so that the two find no algorithm in common.
+            (
+                "raw key",
+                scene.openssh("raw", key, None)?,
+                Reason::HandshakeFailed,
+            ),
+            (
+                "self-signed",
+                Pretender::ours(key, &signed_by(key)?)?,
+                Reason::UnknownAuthority,
+            ),
+            (
+                "an unknown authority",
+                Pretender::ours(key, &signed_by(&PrivateKey::generate()?)?)?,
+                Reason::UnknownAuthority,
+            ),
+            (
+                "another host",
+                Pretender::ours(
+                    key,
+                    &changed(&|spec| spec.principals = vec!["elsewhere.example".into()])?,
+                )?,
+                Reason::WrongName,
+            ),
+            (
+                "another relay at the same host",
+                Pretender::ours(
+                    key,
+                    &changed(&|spec| spec.key_id = format!("relay:{other_relay}"))?,
+                )?,
+                Reason::WrongRelay,
+            ),
+            (
+                "another organization's CA",
+                Pretender::ours(key, &signed_by(&key_of(&pki.b.relays.ssh_server)?)?)?,
+                Reason::UnknownAuthority,
+            ),
+            (
+                "its own organization's CA, of other relays",
+                Pretender::ours(key, &signed_by(&key_of(&pki.a.relays.ssh_server)?)?)?,
+                Reason::UnknownAuthority,
+            ),
+            (
+                "sibling CA",
+                Pretender::ours(key, &signed_by(&key_of(&pki.relays.ssh_client)?)?)?,
+                Reason::WrongAuthority,
+            ),
+            (
+                "expired",
+                Pretender::ours(
+                    key,
+                    &changed(&|spec| {
+                        spec.valid_after = now - 2 * hour;
+                        spec.valid_before = now - hour;
+                    })?,
+                )?,
+                Reason::CertificateExpired,
+            ),
+            (
+                "not yet valid",
+                Pretender::ours(
+                    key,
+                    &changed(&|spec| {
+                        spec.valid_after = now + hour;
+                        spec.valid_before = now + 2 * hour;
+                    })?,
+                )?,
+                Reason::CertificateNotYetValid,
+            ),
+            (
+                "wrong usage: a user's",
+                scene.openssh(
+                    "usage",
+                    key,
+                    Some(&changed(&|spec| spec.kind = CertificateKind::User)?),
+                )?,
+                Reason::WrongUsage,
+            ),
+            (
+                "a critical option",
+                Pretender::ours(
+                    key,
+                    &changed(&|spec| {
+                        spec.critical_options = vec![(String::from("source-address"), String::from("::/0"))];
+                    })?,
+                )?,
+                Reason::CriticalOption,
+            ),
+        ];
+        for (cell, pretender, reason) in &cells {
+            row.cell(cell, scene.refused(pretender, *reason).await);
+        }
+        let event = scene.judged(&Pretender::ours(key, &good)?).await?;
+        let came = if event.outcome == Outcome::Allowed {
+            Ok(())
+        } else {
+            Err(anyhow::anyhow!("{event:?}"))
+        };
+        row.cell("right CA, right id", came);
+        scene.world.stop().await;
+        row.finish(14)
+    })
+    .await
+}
