@@ -90,6 +90,26 @@ fn optional_network<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result
     text.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
+impl Deny {
+    /// Returns whether network and host match. A rule without a network speaks of hosts only, and is judged before a
+    /// name is resolved; but a host that is an address is never dialled, whatever name resolves to it.
+    fn covers(&self, target: &Target, address: IpAddr) -> bool {
+        let ip = canonical(address);
+        match (&self.network, &self.host) {
+            (None, Some(Host::Address(denied))) => canonical(*denied) == ip || *denied == address,
+            (None, Some(Host::Name(_)) | None) => false,
+            (Some(network), host) => {
+                let named = match host {
+                    None => true,
+                    Some(Host::Address(denied)) => canonical(*denied) == ip,
+                    Some(Host::Name(_)) => host.as_ref() == Some(&target.host),
+                };
+                named && (network.contains(ip) || network.contains(address))
+            }
+        }
+    }
+}
+
 impl Rules {
     /// Reads a rule file. An empty rule that would deny everything is refused as a mistake.
     ///
@@ -129,11 +149,7 @@ impl Rules {
     pub fn judge_address(&self, target: &Target, address: SocketAddr) -> Result<(), RuleRefusal> {
         let ip = canonical(address.ip());
         let denied = self.deny.iter().any(|rule| {
-            rule.network
-                .as_ref()
-                .is_some_and(|network| network.contains(ip) || network.contains(address.ip()))
-                && rule.host.as_ref().is_none_or(|host| *host == target.host)
-                && rule.port.is_none_or(|port| port == target.port)
+            rule.covers(target, address.ip()) && rule.port.is_none_or(|port| port == target.port)
         });
         if denied {
             return Err(local(format!("{ip} is denied by the gateway's local rules")));
@@ -246,6 +262,24 @@ mod tests {
         assert_eq!(by_text("payroll.internal:443"), Err(Reason::LocalRule));
         assert_eq!(by_text("a.internal:25"), Err(Reason::LocalRule));
         assert_eq!(by_text("a.internal:26"), Ok(()));
+    }
+
+    #[test]
+    fn a_denied_address_is_not_dialled_under_any_name() {
+        let rules: Rules = "[[deny]]\nhost = '10.1.2.3'\n[[deny]]\nhost = '10.1.2.4'\nport = 25"
+            .parse()
+            .unwrap();
+        for (asked, address) in [
+            ("10.1.2.3:1", "10.1.2.3:1"),
+            ("rebind.example:1", "10.1.2.3:1"),
+            ("rebind.example:1", "[::ffff:10.1.2.3]:1"),
+            ("rebind.example:1", "[64:ff9b::a01:203]:1"),
+            ("rebind.example:25", "10.1.2.4:25"),
+        ] {
+            assert_eq!(judge(&rules, asked, address), Err(Reason::LocalRule), "{asked}");
+        }
+        assert_eq!(judge(&rules, "rebind.example:26", "10.1.2.4:26"), Ok(()));
+        assert_eq!(judge(&rules, "rebind.example:1", "10.1.2.5:1"), Ok(()));
     }
 
     #[test]
