@@ -5,6 +5,7 @@
 //! the IPv4 address that packets would reach. Both the text's address and the one within it are judged.
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 /// Why an address is forbidden.
@@ -105,9 +106,16 @@ fn by_class(address: IpAddr) -> Option<Forbidden> {
 
 /// Asks the kernel whether an address is this host's: only then can a socket be bound to it. Interfaces come
 /// and go, so it is asked at every dial. Where the host lets sockets bind to foreign addresses
-/// (`ip_nonlocal_bind`), every address counts as its own, and the local rules must allow each: closed, not open.
+/// (`ip_nonlocal_bind`), every address counts as its own, and the local rules must allow each: closed, not open. So
+/// does an address of which the kernel does not say that it is foreign, as when descriptors have run out.
 fn is_own(address: IpAddr) -> bool {
-    UdpSocket::bind((address, 0)).is_ok()
+    !says_foreign(&UdpSocket::bind((address, 0)))
+}
+
+fn says_foreign<T>(bound: &io::Result<T>) -> bool {
+    bound
+        .as_ref()
+        .is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
 }
 
 #[cfg(test)]
@@ -153,6 +161,14 @@ mod tests {
             assert_eq!(of(text), Some(Forbidden::Loopback), "{text}");
         }
         assert_eq!(of("2002:a9fe:a9fe::1"), Some(Forbidden::LinkLocal));
+    }
+
+    #[test]
+    fn an_address_is_foreign_only_if_the_kernel_says_so() {
+        let failed = |code| says_foreign::<()>(&Err(io::Error::from_raw_os_error(code)));
+        let (too_many_files, no_memory, not_available) = (24, 12, 99);
+        assert!(!failed(too_many_files) && !failed(no_memory) && !says_foreign(&Ok(())));
+        assert!(failed(not_available));
     }
 
     #[test]
