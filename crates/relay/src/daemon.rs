@@ -146,7 +146,10 @@ impl Relay {
     pub async fn run(self, drain: Drain) {
         let grace = Duration::from_secs(self.limits.drain_seconds);
         let standing = Standing::new(self.agent.trust.clone(), self.clock.clone(), drain.clone(), grace);
-        let routes = Routes::new(self.limits.gateways);
+        let routes = Routes::new(
+            self.limits.gateways,
+            most_of_one(self.scope, self.limits.gateways),
+        );
         let clients = Arc::new(self.clients(&standing, &routes, &drain));
         let (config, receiver) = watch::channel(Arc::clone(&self.ssh));
         let tunnels = Arc::new(self.tunnels(&standing, &routes, receiver));
@@ -289,6 +292,14 @@ async fn announce_drain(drain: &Drain, routes: &Routes<TunnelRoute>) {
     drain.draining().await;
     for route in routes.all() {
         route.drain();
+    }
+}
+
+/// How many gateways one organization may have here: all, at a relay of its own; a fifth, at one that is shared.
+const fn most_of_one(scope: Scope, gateways: usize) -> usize {
+    match scope {
+        Scope::Organization(_) => gateways,
+        Scope::Instance => gateways.div_ceil(5),
     }
 }
 

@@ -38,8 +38,40 @@ impl<R> Clone for Routes<R> {
 #[derive(Debug)]
 struct Table<R> {
     gateways: HashMap<GatewayId, Vec<Entry<R>>>,
+    /// How many of the gateways are of each organization.
+    organizations: HashMap<OrganizationId, usize>,
     next_generation: u64,
     most_gateways: usize,
+    most_of_one: usize,
+}
+
+impl<R> Table<R> {
+    /// Says whether another gateway of an organization has a place.
+    fn has_room(&self, organization: OrganizationId) -> bool {
+        let of_one = self.organizations.get(&organization).copied().unwrap_or_default();
+        self.gateways.len() < self.most_gateways && of_one < self.most_of_one
+    }
+
+    /// Takes out one tunnel, and the gateway with its last one.
+    fn remove(&mut self, gateway: GatewayId, generation: u64) {
+        let Some(entries) = self.gateways.get_mut(&gateway) else {
+            return;
+        };
+        let owner = entries.first().map(|entry| entry.organization);
+        entries.retain(|entry| entry.generation != generation);
+        if !entries.is_empty() {
+            return;
+        }
+        self.gateways.remove(&gateway);
+        if let Some(owner) = owner
+            && let Some(count) = self.organizations.get_mut(&owner)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.organizations.remove(&owner);
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -59,23 +91,19 @@ pub(crate) struct Lease<R: Route> {
 
 impl<R: Route> Drop for Lease<R> {
     fn drop(&mut self) {
-        let mut table = self.routes.lock();
-        if let Some(entries) = table.gateways.get_mut(&self.gateway) {
-            entries.retain(|entry| entry.generation != self.generation);
-            if entries.is_empty() {
-                table.gateways.remove(&self.gateway);
-            }
-        }
+        self.routes.lock().remove(self.gateway, self.generation);
     }
 }
 
 impl<R: Route> Routes<R> {
-    /// Makes an empty table for at most `most_gateways` gateways.
-    pub(crate) fn new(most_gateways: usize) -> Self {
+    /// Makes an empty table for at most `most_gateways` gateways, and at most `most_of_one` of one organization.
+    pub(crate) fn new(most_gateways: usize, most_of_one: usize) -> Self {
         let table = Table {
             gateways: HashMap::new(),
+            organizations: HashMap::new(),
             next_generation: 0,
             most_gateways,
+            most_of_one,
         };
         Self {
             table: Arc::new(Mutex::new(table)),
@@ -90,7 +118,7 @@ impl<R: Route> Routes<R> {
     /// Enters a tunnel as its gateway's newest. The eldest of three is closed.
     ///
     /// # Errors
-    /// The table is full.
+    /// The table is full, or the organization has its share of it.
     pub(crate) fn register(
         &self,
         gateway: GatewayId,
@@ -99,8 +127,11 @@ impl<R: Route> Routes<R> {
     ) -> Result<Lease<R>, Reason> {
         let (generation, closed) = {
             let mut table = self.lock();
-            if table.gateways.len() >= table.most_gateways && !table.gateways.contains_key(&gateway) {
-                return Err(Reason::OverQuota);
+            if !table.gateways.contains_key(&gateway) {
+                if !table.has_room(organization) {
+                    return Err(Reason::OverQuota);
+                }
+                *table.organizations.entry(organization).or_default() += 1;
             }
             let generation = table.next_generation;
             table.next_generation += 1;
@@ -191,7 +222,7 @@ mod tests {
     #[test]
     fn the_newest_tunnel_takes_new_streams_at_once() {
         let (gateway, org, _) = ids();
-        let routes = Routes::new(10);
+        let routes = Routes::new(10, 10);
         let _first = routes.register(gateway, org, Tunnel::open(1)).unwrap();
         let _second = routes.register(gateway, org, Tunnel::open(2)).unwrap();
         assert_eq!(routes.find(gateway, org).unwrap().1, 2);
@@ -200,7 +231,7 @@ mod tests {
     #[test]
     fn a_late_goodbye_does_not_remove_a_newer_tunnel() {
         let (gateway, org, _) = ids();
-        let routes = Routes::new(10);
+        let routes = Routes::new(10, 10);
         let first = routes.register(gateway, org, Tunnel::open(1)).unwrap();
         let second = routes.register(gateway, org, Tunnel::open(2)).unwrap();
         drop(first);
@@ -213,7 +244,7 @@ mod tests {
     #[test]
     fn the_elder_serves_while_the_newest_is_closed() {
         let (gateway, org, _) = ids();
-        let routes = Routes::new(10);
+        let routes = Routes::new(10, 10);
         let _first = routes.register(gateway, org, Tunnel::open(1)).unwrap();
         let second = Tunnel::open(2);
         let _second = routes.register(gateway, org, second.clone()).unwrap();
@@ -224,7 +255,7 @@ mod tests {
     #[test]
     fn a_third_tunnel_closes_the_eldest() {
         let (gateway, org, _) = ids();
-        let routes = Routes::new(10);
+        let routes = Routes::new(10, 10);
         let eldest = Tunnel::open(1);
         let first = routes.register(gateway, org, eldest.clone()).unwrap();
         let _second = routes.register(gateway, org, Tunnel::open(2)).unwrap();
@@ -237,7 +268,7 @@ mod tests {
     #[test]
     fn refuses_another_organization_and_an_unknown_gateway() {
         let (gateway, org, other) = ids();
-        let routes = Routes::new(10);
+        let routes = Routes::new(10, 10);
         let _lease = routes.register(gateway, org, Tunnel::open(1)).unwrap();
         assert_eq!(
             routes.find(gateway, other).unwrap_err(),
@@ -249,7 +280,7 @@ mod tests {
     #[test]
     fn is_bounded() {
         let (gateway, org, _) = ids();
-        let routes = Routes::new(1);
+        let routes = Routes::new(1, 1);
         let _lease = routes.register(gateway, org, Tunnel::open(1)).unwrap();
         assert_eq!(
             routes.register(ids().0, org, Tunnel::open(2)).unwrap_err(),
@@ -259,5 +290,25 @@ mod tests {
             routes.register(gateway, org, Tunnel::open(3)).is_ok(),
             "its own gateway may still renew"
         );
+    }
+
+    #[test]
+    fn one_organization_cannot_take_every_place() {
+        let (gateway, org, other) = ids();
+        let routes = Routes::new(10, 2);
+        let first = routes.register(gateway, org, Tunnel::open(1)).unwrap();
+        let _second = routes.register(ids().0, org, Tunnel::open(2)).unwrap();
+        let third = ids().0;
+        assert_eq!(
+            routes.register(third, org, Tunnel::open(3)).unwrap_err(),
+            Reason::OverQuota
+        );
+        let _others = routes.register(ids().0, other, Tunnel::open(4)).unwrap();
+        let renewed = routes.register(gateway, org, Tunnel::open(5)).unwrap();
+        drop(first);
+        assert!(routes.register(third, org, Tunnel::open(6)).is_err());
+        drop(renewed);
+        drop(routes.register(third, org, Tunnel::open(7)).unwrap());
+        assert_eq!(routes.lock().organizations.get(&org), Some(&1));
     }
 }
