@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::server::TlsStream;
 
-use crate::reports::note;
+use crate::reports::{Reports, note};
 use crate::routes::Routes;
 use crate::tunnels::TunnelRoute;
 
@@ -40,6 +40,7 @@ pub(crate) struct Clients {
     pub(crate) organizations: Quota<OrganizationId>,
     pub(crate) gateways: Quota<GatewayId>,
     pub(crate) recorder: Recorder,
+    pub(crate) reports: Reports,
     pub(crate) clock: Clock,
     pub(crate) drain: Drain,
 }
@@ -68,11 +69,8 @@ impl Clients {
             Ok(Some(visitor)) => visitor,
             Ok(None) => {
                 let event = Event::refused(Hop::RelayTls, ACTION, Reason::WrongName, self.clock.now());
-                note(
-                    &self.recorder,
-                    event.with_relay(self.relay).with_source(Source::seen(source)),
-                )
-                .await;
+                let event = event.with_relay(self.relay).with_source(Source::seen(source));
+                self.reports.note(&self.recorder, event).await;
                 return finish(tls, RelayStatus::Refused).await;
             }
             Err(error) => {
@@ -164,7 +162,7 @@ impl Clients {
             .with_certificate(error.claimed.serial.clone())
             .with_relay(self.relay)
             .with_source(Source::seen(source));
-        note(&self.recorder, event).await;
+        self.reports.note(&self.recorder, event).await;
     }
 
     async fn note_end(&self, visitor: &Visitor, copied: Option<CopyEnd>, why: Option<Reason>) {

@@ -206,7 +206,7 @@ impl Relay {
         let (recorded, all_recorded) = Drain::new();
         let recording = async {
             // It ends with the last of those who report, and they are gone when the serving is over.
-            tokio::join!(serving, report_writer.run(id, recorder, clock));
+            tokio::join!(serving, report_writer.run(id, recorder));
             recorded.start();
         };
         let (_, (), (), written) = tokio::join!(
@@ -230,6 +230,7 @@ impl Relay {
             organizations: Quota::new(limits.connections, limits.connections_per_organization),
             gateways: Quota::new(limits.connections, limits.connections_per_gateway),
             recorder: self.recorder.clone(),
+            reports: self.reports.clone(),
             clock: self.clock.clone(),
             drain: drain.clone(),
         }
@@ -255,6 +256,7 @@ impl Relay {
             standing: standing.clone(),
             routes: routes.clone(),
             recorder: self.recorder.clone(),
+            reports: self.reports.clone(),
             clock: self.clock.clone(),
         }
     }

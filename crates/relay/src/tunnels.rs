@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::judge::GatewayJudge;
-use crate::reports::note;
+use crate::reports::{Reports, note};
 use crate::routes::{Route, Routes};
 
 /// A tunnel as the routes know it.
@@ -52,6 +52,7 @@ pub(crate) struct Tunnels {
     pub(crate) standing: Standing,
     pub(crate) routes: Routes<TunnelRoute>,
     pub(crate) recorder: Recorder,
+    pub(crate) reports: Reports,
     pub(crate) clock: Clock,
 }
 
@@ -135,6 +136,6 @@ impl Tunnels {
             .with_detail(&error.to_string())
             .with_relay(self.relay)
             .with_source(Source::seen(source));
-        note(&self.recorder, event).await;
+        self.reports.note(&self.recorder, event).await;
     }
 }
