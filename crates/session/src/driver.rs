@@ -112,6 +112,13 @@ impl Streams {
         self.tally.abandoned.load(Ordering::Relaxed)
     }
 
+    /// Resets every stream, for one reason.
+    pub(crate) fn reset_all(&self, reason: Reason) {
+        for pump in Pin::new(&self.pumps).get_ref() {
+            pump.pipe().reset(Some(reason));
+        }
+    }
+
     /// Resets streams that stood too long: unread ones once together they take more than half of the session's
     /// window, and those that their holder has dropped.
     pub(crate) fn poll_watch(&mut self, cx: &mut Context<'_>) {

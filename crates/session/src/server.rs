@@ -177,6 +177,9 @@ where
         self.closing = true;
         if let Some(reason) = ended.reason() {
             self.streams.tally.goodbye.get_or_init(|| reason);
+            // Each stream is told by itself as far as the wire takes it now; GOAWAY follows and ends them all.
+            self.streams.reset_all(reason);
+            std::future::poll_fn(|cx| Poll::Ready(self.poll(cx).is_ready())).await;
         }
         self.connection.abrupt_shutdown(code);
         let patience = self.limits.close;

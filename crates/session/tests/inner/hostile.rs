@@ -553,3 +553,34 @@ async fn what_was_under_way_to_a_stream_that_we_reset_is_dropped_quietly() {
     }
     is_served(&mut gateway, &mut raw, 3).await;
 }
+
+#[tokio::test]
+async fn a_session_that_must_end_resets_its_streams_and_says_why() {
+    let mut gateway = Gateway::manual();
+    let mut raw = Raw::new(&gateway).await;
+    let mut held = Vec::new();
+    for stream in [1, 3] {
+        raw.send(&frame(HEADERS, END_HEADERS, stream, &connect_fields()))
+            .await;
+        held.push(gateway.next().await.accept());
+    }
+    assert_eq!(raw.status(3).await, 200);
+    gateway.end(Reason::Revoked);
+    let code = postern_session::error_code(Reason::Revoked);
+    let mut told = std::collections::BTreeSet::new();
+    while let Some(said) = raw.next().await {
+        match said.kind {
+            RST_STREAM => {
+                assert_eq!(said.payload, code.to_be_bytes());
+                told.insert(said.stream);
+            }
+            GOAWAY => {
+                assert_eq!(said.payload[4..8], code.to_be_bytes());
+                told.insert(0);
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(told.into_iter().collect::<Vec<_>>(), [0, 1, 3]);
+    assert_eq!(gateway.ended().await, Ended::ByGateway(Reason::Revoked));
+}
