@@ -215,7 +215,8 @@ async fn refused(world: &World, mut ssh: Command, what: &str) -> anyhow::Result<
 }
 
 async fn on_record(world: &World, what: &str) -> anyhow::Result<()> {
-    let record = wait_for_record(&world.relay_spool(), |record| {
+    let spool = world.relay_spool();
+    let record = wait_for_record(&spool, |record| {
         let event = &record.event;
         event.hop == Hop::RelaySsh && event.detail.as_ref().is_some_and(|detail| detail.ends_with(what))
     });

@@ -88,7 +88,8 @@ impl Scene {
             name: "pretender".parse()?,
             host: Host::Address(at.ip()),
             ssh_port: Port::new(at.port()),
-            tls_port: Port::new(at.port()),
+            // No client ever comes here.
+            tls_port: None,
         };
         let admin = world.stack.administrator().await?;
         let relay = world.stack.api.create_relay(&admin, &new).await?;
