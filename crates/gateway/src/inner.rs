@@ -9,6 +9,7 @@ use postern_audit::{Durability, Event, Hop, Recorder, Source};
 use postern_domain::{Reason, RelayId};
 use postern_pki::VerifiedPeer;
 use postern_session::{Denial, Policy, session_admitted};
+use postern_ssh::RefusedAttempt;
 use postern_transport::{AcceptError, Clock, MutualAcceptor, Standing};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
@@ -197,6 +198,40 @@ impl Inner {
         let mut event = Event::ended(Hop::GatewayInner, "session.close", shared.clock.now());
         event.reason = ended.reason();
         note(&shared.recorder, visitor.describe(event)).await;
+    }
+
+    /// Records what a relay asked for on its tunnel and was refused.
+    pub(crate) async fn note_refused_relay(&self, relay: RelayId, attempt: &RefusedAttempt) {
+        let reason = attempt.code().parse().unwrap_or(Reason::RequestNotOffered);
+        let event = Event::refused(
+            Hop::GatewayTunnel,
+            "tunnel.request",
+            reason,
+            self.shared.clock.now(),
+        );
+        self.note_relay(
+            relay,
+            event.with_detail(&format!("{}: {}", attempt.attempt, attempt.detail)),
+        )
+        .await;
+    }
+
+    /// Records that a tunnel was ended because its relay's authority was lost.
+    pub(crate) async fn note_lost_relay(&self, relay: RelayId, reason: Reason) {
+        let event = Event::ended(Hop::GatewayTunnel, "tunnel.close", self.shared.clock.now());
+        self.note_relay(relay, event.with_reason(reason)).await;
+    }
+
+    async fn note_relay(&self, relay: RelayId, event: Event) {
+        let (organization, gateway) = {
+            let policy = self.shared.policy.borrow();
+            (policy.organization, policy.gateway)
+        };
+        let event = event
+            .with_organization(organization)
+            .with_gateway(gateway)
+            .with_relay(relay);
+        note(&self.shared.recorder, event).await;
     }
 
     async fn note_refused(&self, reason: Reason, detail: &str, origin: Origin, error: Option<&AcceptError>) {

@@ -19,7 +19,11 @@ pub(crate) async fn serve(shared: &Shared, visitor: &Visitor, opening: Opening) 
     let attempt = Attempt { shared, visitor, ask };
     let reached = tokio::select! {
         reached = attempt.reach() => reached,
-        _ = opening.abandoned() => return,
+        _ = opening.abandoned() => {
+            let now = shared.clock.now();
+            let event = Event::failed(Hop::Target, "stream.abandon", Reason::ConnectionLost, now);
+            return note(&shared.recorder, attempt.describe(event)).await;
+        }
     };
     let target = match reached {
         Ok(target) => target,

@@ -4,17 +4,17 @@
 //! A new tunnel is made before an old one is given up: when the relay says that it drains, or when the gateway has
 //! a newer certificate to prove, another is opened at once and the elder serves its streams to their end.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use postern_agent::Agent;
 use postern_api::RelayEndpoint;
 use postern_audit::{Durability, Event, Hop, Recorder};
 use postern_domain::{GatewayId, Reason, RelayId, Scope};
-use postern_ssh::{ClientConfig, ConfigError, Facts, Incoming, IncomingEvent};
+use postern_ssh::{ClientConfig, ConfigError, Facts, Incoming, IncomingEvent, RefusedAttempt};
 use postern_transport::{Backoff, Clock, Drain, socket};
 use tokio::net::TcpStream;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -23,6 +23,9 @@ use crate::judge::RelayJudge;
 
 /// How long name resolution and TCP may take, and then again the SSH handshake.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// How many refusals of one relay may wait to be recorded.
+const REFUSALS: usize = 64;
 
 /// How the tunnel to one relay stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +72,11 @@ impl Tunnels {
                 () = self.drain.draining() => break,
             };
             match opened {
-                Ok(incoming) => {
+                Ok(Opened {
+                    incoming,
+                    judge,
+                    refusals,
+                }) => {
                     backoff.reset();
                     tracing::info!(relay = %relay.id, host = %relay.host, "tunnel open");
                     state.send_replace(TunnelState::Open {
@@ -83,6 +90,8 @@ impl Tunnels {
                         inner: self.inner.clone(),
                         relay: relay.id,
                         incoming,
+                        judge,
+                        refusals,
                         retired,
                     };
                     tunnels.spawn(tunnel.serve(replace));
@@ -119,7 +128,7 @@ impl Tunnels {
     }
 
     /// Dials the relay, judges it, proves this gateway to it, and puts the outcome on record.
-    async fn open(&self, relay: &RelayEndpoint) -> Result<Incoming<RelayJudge>, String> {
+    async fn open(&self, relay: &RelayEndpoint) -> Result<Opened, String> {
         let refused = |reason: Reason, detail: String| async move {
             let event = Event::failed(Hop::GatewayTunnel, "tunnel.open", reason, self.clock.now());
             note(&self.recorder, self.describe(relay, event.with_detail(&detail))).await;
@@ -129,6 +138,7 @@ impl Tunnels {
             Ok(tcp) => tcp,
             Err((reason, detail)) => return Err(refused(reason, detail).await),
         };
+        let (refusals_sender, refusals) = mpsc::channel(REFUSALS);
         let judge = RelayJudge {
             relay: relay.id,
             scope: self.scope,
@@ -136,9 +146,12 @@ impl Tunnels {
             port: relay.ssh_port,
             trust: self.agent.trust.clone(),
             clock: self.clock.clone(),
+            peer: OnceLock::new(),
+            refusals: refusals_sender,
         };
+        let judge = Arc::new(judge);
         let opened = match self.credentials() {
-            Ok(config) => postern_ssh::connect(tcp, &config, Arc::new(judge))
+            Ok(config) => postern_ssh::connect(tcp, &config, Arc::clone(&judge))
                 .await
                 .map_err(|error| {
                     (
@@ -161,7 +174,11 @@ impl Tunnels {
             Event::allowed(Hop::GatewayTunnel, "tunnel.open", self.clock.now()),
         );
         match self.recorder.record(incoming, event, Durability::Synced).await {
-            Ok(recorded) => Ok(recorded.into_inner()),
+            Ok(recorded) => Ok(Opened {
+                incoming: recorded.into_inner(),
+                judge,
+                refusals,
+            }),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -209,11 +226,28 @@ impl Tunnels {
     }
 }
 
+/// A tunnel that was just opened, with the judge of its relay and what that reports.
+struct Opened {
+    incoming: Incoming<RelayJudge>,
+    judge: Arc<RelayJudge>,
+    refusals: mpsc::Receiver<RefusedAttempt>,
+}
+
+/// Resolves when a relay's authority is lost, with the reason.
+async fn lost(inner: &Inner, judge: &RelayJudge) -> Reason {
+    match judge.peer.get() {
+        Some(peer) => inner.shared.standing.lost(peer).await,
+        None => Reason::UnknownAuthority,
+    }
+}
+
 /// One open tunnel.
 struct Tunnel {
     inner: Inner,
     relay: RelayId,
     incoming: Incoming<RelayJudge>,
+    judge: Arc<RelayJudge>,
+    refusals: mpsc::Receiver<RefusedAttempt>,
     /// Begins when another tunnel has taken its place.
     retired: Drain,
 }
@@ -244,6 +278,17 @@ impl Tunnel {
                         ask("the tunnel was lost");
                     }
                 },
+                Some(attempt) = self.refusals.recv(), if open => self.inner.note_refused_relay(self.relay, &attempt).await,
+                reason = lost(&self.inner, &self.judge), if open => {
+                    // Nothing more is taken from a relay whose authority is gone, and what it carries ends.
+                    tracing::warn!(relay = %self.relay, %reason, "the relay's authority is lost");
+                    self.inner.note_lost_relay(self.relay, reason).await;
+                    ask("the relay's authority is lost");
+                    self.incoming.close(reason.code()).await;
+                    // The streams end with the tunnel, and say so in their records.
+                    while streams.join_next().await.is_some() {}
+                    return;
+                }
                 () = self.retired.draining(), if !retired => retired = true,
                 ended = streams.join_next(), if !streams.is_empty() || retired || !open => {
                     if ended.is_none() {

@@ -21,7 +21,7 @@ use postern_audit::Outcome;
 use postern_domain::Reason;
 use postern_transport::{Drain, ServerTls, Slot};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::app::App;
 use super::fold::Kind;
@@ -32,6 +32,8 @@ use crate::Error;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a request's head may take to arrive, and a kept-alive connection may be silent.
 const HEAD: Duration = Duration::from_secs(30);
+/// How long a connection may last on which nobody has authenticated; then requests under way are finished.
+const STRANGER: Duration = Duration::from_secs(60);
 /// How often a quiet HTTP/2 connection is asked whether it is there, and how long it may take to answer.
 const PING: Duration = Duration::from_secs(20);
 /// What the library reads of a head before it gives up; our own limit is lower and answers with a problem.
@@ -51,6 +53,15 @@ impl Peer {
     pub(super) fn authenticated(&self) {
         let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(slot);
+    }
+
+    /// Resolves when the connection has had all the time that there is without authenticating once.
+    async fn overstayed(&self) {
+        tokio::time::sleep(STRANGER).await;
+        let authenticated = self.slot.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        if authenticated {
+            std::future::pending().await
+        }
     }
 }
 
@@ -88,6 +99,13 @@ impl Connections {
             address,
             slot: Arc::new(Mutex::new(Some(slot))),
         };
+        let leaving = peer.clone();
+        let leave = async {
+            tokio::select! {
+                () = self.drain.draining() => (),
+                () = leaving.overstayed() => (),
+            }
+        };
         let service = service_fn(move |request| Arc::clone(&this).answer(request, peer.clone()));
         let ended = if is_h2 {
             let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -101,10 +119,10 @@ impl Connections {
                 .max_local_error_reset_streams(STREAMS as usize);
             let mut connection = pin!(builder.serve_connection(io, service));
             tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = self.drain.draining() => {
+                ended = connection.as_mut() => Some(ended),
+                () = leave => {
                     connection.as_mut().graceful_shutdown();
-                    connection.await
+                    timeout(HEAD, connection).await.ok()
                 }
             }
         } else {
@@ -116,14 +134,14 @@ impl Connections {
                 .max_headers(HEADERS);
             let mut connection = pin!(builder.serve_connection(io, service));
             tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = self.drain.draining() => {
+                ended = connection.as_mut() => Some(ended),
+                () = leave => {
                     connection.as_mut().graceful_shutdown();
-                    connection.await
+                    timeout(HEAD, connection).await.ok()
                 }
             }
         };
-        if let Err(error) = ended {
+        if let Some(Err(error)) = ended {
             tracing::debug!(%address, %error, "connection ended");
         }
     }
