@@ -152,6 +152,7 @@ impl Limits {
                 let key = format!("limits.{key}");
                 let mut error = figment::Error::from(what).with_path(&key);
                 error.metadata = source.find_metadata(&key).cloned();
+                error.profile = Some(figment::Profile::Default);
                 return Err(ConfigError(Box::new(error)));
             }
         }
