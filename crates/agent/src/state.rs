@@ -80,9 +80,19 @@ pub struct StateDir {
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    _lock: File,
+    lock: File,
     /// Held while a file is replaced, so that two replacements never share a temporary file.
     replacing: Mutex<()>,
+}
+
+impl Drop for Inner {
+    /// Releases the lock by name. Closing the file alone would leave it held for as long as a child process that
+    /// is just being started has the file, too.
+    fn drop(&mut self) {
+        if let Err(error) = flock(&self.lock, FlockOperation::Unlock) {
+            tracing::debug!(%error, "the state directory's lock ends with the process");
+        }
+    }
 }
 
 impl StateDir {
@@ -112,7 +122,7 @@ impl StateDir {
         Ok(Self {
             inner: Arc::new(Inner {
                 path: path.to_owned(),
-                _lock: lock,
+                lock,
                 replacing: Mutex::new(()),
             }),
         })

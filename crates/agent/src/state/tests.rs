@@ -57,6 +57,16 @@ fn refuses_a_directory_that_another_process_holds() {
 }
 
 #[test]
+fn a_copy_of_the_lock_in_a_process_that_is_being_started_does_not_keep_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = StateDir::open(dir.path()).unwrap();
+    let inherited = first.inner.lock.try_clone().unwrap();
+    drop(first);
+    assert!(StateDir::open(dir.path()).is_ok());
+    drop(inherited);
+}
+
+#[test]
 fn refuses_a_directory_in_use_that_others_may_enter_and_closes_an_empty_one() {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
