@@ -4,6 +4,7 @@
 use postern_api::{CreateOrganization, Resource};
 use postern_domain::{
     AuthorityRole, GatewayId, GrantedResource, Host, OrganizationId, ProjectId, RelayId, ResourceId, Scope,
+    Timestamp,
 };
 use postern_fixtures::{Gateway, Organization, Relay, RelayAuthorities};
 use postern_pki::{DaemonKeys, SshAuthority, TlsAuthority};
@@ -62,7 +63,7 @@ struct Minter<'a> {
 }
 
 impl Minter<'_> {
-    fn now(&self) -> postern_domain::Timestamp {
+    fn now(&self) -> Timestamp {
         self.world.stack.clock().now()
     }
 
@@ -140,17 +141,56 @@ fn granted(resource: &Resource) -> GrantedResource {
     }
 }
 
-/// Returns what stands in an SSH certificate, to be changed and signed again.
-pub(crate) fn spec_of(certificate: &Certificate) -> CertificateSpec {
-    CertificateSpec {
-        kind: certificate.kind(),
-        key: certificate.key().clone(),
-        serial: certificate.serial(),
-        key_id: certificate.key_id().into(),
-        principals: certificate.principals().to_vec(),
-        valid_after: certificate.valid_after(),
-        valid_before: certificate.valid_before(),
-        critical_options: certificate.critical_options().to_vec(),
+/// A right SSH certificate, and what can be made of it by whoever holds its authority's key.
+pub(crate) struct Cards {
+    pub(crate) good: Certificate,
+    pub(crate) signer: PrivateKey,
+    pub(crate) now: Timestamp,
+}
+
+impl Cards {
+    /// Returns the certificate with something changed, signed by the right authority.
+    pub(crate) fn changed(&self, change: impl FnOnce(&mut CertificateSpec)) -> anyhow::Result<Certificate> {
+        let mut spec = self.spec();
+        change(&mut spec);
+        Ok(spec.sign(&self.signer)?)
+    }
+
+    /// Returns the same certificate, signed by somebody else.
+    pub(crate) fn signed_by(&self, signer: &PrivateKey) -> anyhow::Result<Certificate> {
+        Ok(self.spec().sign(signer)?)
+    }
+
+    /// Returns the certificate as one of the past.
+    pub(crate) fn expired(&self) -> anyhow::Result<Certificate> {
+        let now = self.now.as_unix_seconds();
+        self.changed(|spec| {
+            spec.valid_after = now - 7200;
+            spec.valid_before = now - 3600;
+        })
+    }
+
+    /// Returns the certificate as one of the future.
+    pub(crate) fn not_yet_valid(&self) -> anyhow::Result<Certificate> {
+        let now = self.now.as_unix_seconds();
+        self.changed(|spec| {
+            spec.valid_after = now + 3600;
+            spec.valid_before = now + 7200;
+        })
+    }
+
+    fn spec(&self) -> CertificateSpec {
+        let good = &self.good;
+        CertificateSpec {
+            kind: good.kind(),
+            key: good.key().clone(),
+            serial: good.serial(),
+            key_id: good.key_id().into(),
+            principals: good.principals().to_vec(),
+            valid_after: good.valid_after(),
+            valid_before: good.valid_before(),
+            critical_options: good.critical_options().to_vec(),
+        }
     }
 }
 

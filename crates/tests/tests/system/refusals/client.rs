@@ -122,9 +122,10 @@ async fn client_refuses_a_gateway_by_every_column_of_the_table() -> anyhow::Resu
                 continue;
             };
             // A client knows no authority but those that its grant names: the gateways' of the organization.
-            let expected = match rogue {
-                Rogue::AnotherOrganization | Rogue::Sibling => Reason::UnknownAuthority,
-                _ => expected,
+            let expected = if [Rogue::AnotherOrganization, Rogue::Sibling].contains(&rogue) {
+                Reason::UnknownAuthority
+            } else {
+                expected
             };
             let error = present(Some(&mint(&pki, &leg, rogue))).await?;
             row.cell(format_args!("{rogue:?}"), refused(error, expected));

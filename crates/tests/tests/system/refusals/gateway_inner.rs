@@ -60,9 +60,10 @@ async fn gateway_inner_refuses_every_column_of_the_table_and_says_why_on_record(
                 continue;
             };
             // A gateway knows no authority of another organization.
-            let expected = match rogue {
-                Rogue::AnotherOrganization => Reason::UnknownAuthority,
-                _ => expected,
+            let expected = if rogue == Rogue::AnotherOrganization {
+                Reason::UnknownAuthority
+            } else {
+                expected
             };
             let client = Hostile::with(&mint(&pki, &leg, rogue), ALPN_INNER);
             let came = present(&world, &session, &client, Some(expected)).await;

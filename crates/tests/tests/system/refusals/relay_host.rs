@@ -8,12 +8,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use postern_api::CreateRelay;
 use postern_audit::{Event, Hop, Outcome, Record};
-use postern_domain::{Host, Port, Reason, RelayId};
+use postern_domain::{DaemonId, Host, Port, Reason, RelayId};
 use postern_fixtures::Relay;
 use postern_gateway::Gateway;
 use postern_pki::DaemonKeys;
 use postern_ssh::{Judge, Offered, Refused, RefusedAttempt, ServerConfig};
-use postern_sshkey::{Certificate, CertificateKind, CertificateSpec, PrivateKey};
+use postern_sshkey::{Certificate, CertificateKind, PrivateKey};
 use postern_testkit::parts::sshd;
 use postern_testkit::records::{read_spool, wait_for_record};
 use postern_testkit::{EnrolledGateway, World};
@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::Row;
-use super::authorities::{self, Subject, key_of, spec_of};
+use super::authorities::{self, Cards, Subject, key_of};
 use crate::bounded;
 
 /// A relay that takes every gateway.
@@ -198,120 +198,115 @@ fn write_private(path: &Path, content: &str) -> anyhow::Result<()> {
     Ok(file.write_all(content.as_bytes())?)
 }
 
+/// A cell: its name, what answers, the reason on record.
+type Cell = (&'static str, Pretender, Reason);
+
+/// Those that present no certificate of a relay at all.
+fn by_kind(scene: &Scene, cards: &Cards) -> anyhow::Result<Vec<Cell>> {
+    let key = &scene.relay.keys.ssh;
+    let users = cards.changed(|spec| spec.kind = CertificateKind::User)?;
+    Ok(vec![
+        ("nothing", Pretender::Nobody, Reason::HandshakeFailed),
+        // A gateway takes no host key without a certificate, so that the two find no algorithm in common.
+        (
+            "raw key",
+            scene.openssh("raw", key, None)?,
+            Reason::HandshakeFailed,
+        ),
+        (
+            "wrong usage: a user's",
+            scene.openssh("usage", key, Some(&users))?,
+            Reason::WrongUsage,
+        ),
+    ])
+}
+
+/// Certificates that are right but for who signed them, or when they are valid.
+fn by_signer_and_time(
+    pki: &postern_fixtures::World,
+    cards: &Cards,
+    own: &PrivateKey,
+) -> anyhow::Result<Vec<Cell>> {
+    let cell = |name, certificate: anyhow::Result<Certificate>, reason| {
+        anyhow::Ok((name, Pretender::ours(own, &certificate?)?, reason))
+    };
+    let signed_by = |authority| cards.signed_by(&key_of(authority)?);
+    let unknown = Reason::UnknownAuthority;
+    Ok(vec![
+        cell("self-signed", cards.signed_by(own), unknown)?,
+        cell(
+            "an authority that nobody knows",
+            cards.signed_by(&PrivateKey::generate()?),
+            unknown,
+        )?,
+        cell(
+            "another organization's CA",
+            signed_by(&pki.b.relays.ssh_server),
+            unknown,
+        )?,
+        cell(
+            "its own organization's CA, of other relays",
+            signed_by(&pki.a.relays.ssh_server),
+            unknown,
+        )?,
+        cell(
+            "sibling CA",
+            signed_by(&pki.relays.ssh_client),
+            Reason::WrongAuthority,
+        )?,
+        cell("expired", cards.expired(), Reason::CertificateExpired)?,
+        cell(
+            "not yet valid",
+            cards.not_yet_valid(),
+            Reason::CertificateNotYetValid,
+        )?,
+    ])
+}
+
+/// Certificates of the right authority that say something wrong.
+fn by_content(other: RelayId, cards: &Cards, own: &PrivateKey) -> anyhow::Result<Vec<Cell>> {
+    let cell = |name, certificate: anyhow::Result<Certificate>, reason| {
+        anyhow::Ok((name, Pretender::ours(own, &certificate?)?, reason))
+    };
+    let option = (String::from("source-address"), String::from("::/0"));
+    Ok(vec![
+        cell(
+            "another host",
+            cards.changed(|spec| spec.principals = vec!["elsewhere.example".into()]),
+            Reason::WrongName,
+        )?,
+        cell(
+            "another relay at the same host",
+            cards.changed(|spec| spec.key_id = DaemonId::Relay(other).to_string()),
+            Reason::WrongRelay,
+        )?,
+        cell(
+            "a critical option",
+            cards.changed(|spec| spec.critical_options.push(option)),
+            Reason::CriticalOption,
+        )?,
+    ])
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn gateway_refuses_a_relay_by_every_column_of_the_table_and_says_why_on_record() -> anyhow::Result<()> {
     bounded(async {
         let scene = Scene::new().await?;
         let pki = authorities::of(&scene.world, Subject::new(scene.world.seeded.gateway, &[])?).await?;
         let key = &scene.relay.keys.ssh;
-        let good = pki.relay_ssh(&scene.relay).certificate;
-        let right = key_of(&pki.relays.ssh_server)?;
-        let changed = |change: &dyn Fn(&mut CertificateSpec)| {
-            let mut spec = spec_of(&good);
-            change(&mut spec);
-            anyhow::Ok(spec.sign(&right)?)
+        let cards = Cards {
+            good: pki.relay_ssh(&scene.relay).certificate,
+            signer: key_of(&pki.relays.ssh_server)?,
+            now: pki.now,
         };
-        let signed_by = |signer: &PrivateKey| anyhow::Ok(spec_of(&good).sign(signer)?);
-        let now = pki.now.as_unix_seconds();
-        let hour = 3600;
-        let other_relay = RelayId::generate(pki.now);
-
+        let mut cells = by_kind(&scene, &cards)?;
+        cells.extend(by_signer_and_time(&pki, &cards, key)?);
+        cells.extend(by_content(RelayId::generate(pki.now), &cards, key)?);
         let mut row = Row::new("gateway, judging the relay");
-        let cells = [
-            ("nothing", Pretender::Nobody, Reason::HandshakeFailed),
-            // A gateway takes no host key without a certificate, so that the two find no algorithm in common.
-            (
-                "raw key",
-                scene.openssh("raw", key, None)?,
-                Reason::HandshakeFailed,
-            ),
-            (
-                "self-signed",
-                Pretender::ours(key, &signed_by(key)?)?,
-                Reason::UnknownAuthority,
-            ),
-            (
-                "an unknown authority",
-                Pretender::ours(key, &signed_by(&PrivateKey::generate()?)?)?,
-                Reason::UnknownAuthority,
-            ),
-            (
-                "another host",
-                Pretender::ours(
-                    key,
-                    &changed(&|spec| spec.principals = vec!["elsewhere.example".into()])?,
-                )?,
-                Reason::WrongName,
-            ),
-            (
-                "another relay at the same host",
-                Pretender::ours(
-                    key,
-                    &changed(&|spec| spec.key_id = format!("relay:{other_relay}"))?,
-                )?,
-                Reason::WrongRelay,
-            ),
-            (
-                "another organization's CA",
-                Pretender::ours(key, &signed_by(&key_of(&pki.b.relays.ssh_server)?)?)?,
-                Reason::UnknownAuthority,
-            ),
-            (
-                "its own organization's CA, of other relays",
-                Pretender::ours(key, &signed_by(&key_of(&pki.a.relays.ssh_server)?)?)?,
-                Reason::UnknownAuthority,
-            ),
-            (
-                "sibling CA",
-                Pretender::ours(key, &signed_by(&key_of(&pki.relays.ssh_client)?)?)?,
-                Reason::WrongAuthority,
-            ),
-            (
-                "expired",
-                Pretender::ours(
-                    key,
-                    &changed(&|spec| {
-                        spec.valid_after = now - 2 * hour;
-                        spec.valid_before = now - hour;
-                    })?,
-                )?,
-                Reason::CertificateExpired,
-            ),
-            (
-                "not yet valid",
-                Pretender::ours(
-                    key,
-                    &changed(&|spec| {
-                        spec.valid_after = now + hour;
-                        spec.valid_before = now + 2 * hour;
-                    })?,
-                )?,
-                Reason::CertificateNotYetValid,
-            ),
-            (
-                "wrong usage: a user's",
-                scene.openssh(
-                    "usage",
-                    key,
-                    Some(&changed(&|spec| spec.kind = CertificateKind::User)?),
-                )?,
-                Reason::WrongUsage,
-            ),
-            (
-                "a critical option",
-                Pretender::ours(
-                    key,
-                    &changed(&|spec| {
-                        spec.critical_options = vec![(String::from("source-address"), String::from("::/0"))];
-                    })?,
-                )?,
-                Reason::CriticalOption,
-            ),
-        ];
         for (cell, pretender, reason) in &cells {
             row.cell(cell, scene.refused(pretender, *reason).await);
         }
-        let event = scene.judged(&Pretender::ours(key, &good)?).await?;
+        let event = scene.judged(&Pretender::ours(key, &cards.good)?).await?;
         let came = if event.outcome == Outcome::Allowed {
             Ok(())
         } else {

@@ -62,9 +62,10 @@ async fn relay_tls_refuses_every_column_of_the_table_and_says_why_on_record() ->
                 continue;
             };
             // A relay knows no authority of any organization.
-            let expected = match rogue {
-                Rogue::AnotherOrganization => Reason::UnknownAuthority,
-                _ => expected,
+            let expected = if rogue == Rogue::AnotherOrganization {
+                Reason::UnknownAuthority
+            } else {
+                expected
             };
             let client = Hostile::with(&mint(&pki, &leg, rogue), ALPN_RELAY);
             row.cell(
