@@ -50,9 +50,6 @@ async fn parts(
     .await?
     .ok_or_else(|| missing(owner, role))?;
     let id = row.text("id")?;
-    let private = platform
-        .keys()
-        .unseal(&mut read, owner, (&id, PURPOSE))
-        .await?;
+    let private = platform.keys().unseal(&mut read, owner, (&id, PURPOSE)).await?;
     Ok((row.text("public")?, private))
 }
