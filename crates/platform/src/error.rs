@@ -141,11 +141,13 @@ impl StdError for Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        // SQLITE_BUSY: another process, a backup perhaps, holds the store for longer than we wait.
-        let locked = error
+        // SQLITE_BUSY: another process, a backup perhaps, holds the store for longer than we wait. SQLITE_IOERR
+        // and SQLITE_FULL: the disk is full or fails. The low byte of an extended code is the primary one.
+        let code = error
             .as_database_error()
-            .is_some_and(|e| e.code().is_some_and(|code| code == "5"));
-        if locked || matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) {
+            .and_then(|e| e.code()?.parse::<u32>().ok());
+        let passing = code.is_some_and(|code| matches!(code & 0xff, 5 | 10 | 13));
+        if passing || matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) {
             Self::unavailable(error)
         } else {
             Self::internal(error)

@@ -119,7 +119,10 @@ impl Platform {
         };
         let (instance, pins) = (platform.instance().id, platform.pins().to_vec());
         platform.close().await;
-        write_configuration(directory, options.public_address.as_ref(), &options.hosts)?;
+        if let Err(error) = write_configuration(directory, options.public_address.as_ref(), &options.hosts) {
+            undo(store, root_key);
+            return Err(error);
+        }
         Ok(Initialized {
             directory: directory.to_owned(),
             instance,
@@ -184,7 +187,14 @@ fn write_configuration(
         .mode(0o600)
         .open(&path);
     let written = match opened {
-        Ok(mut file) => file.write_all(text.as_bytes()).and_then(|()| file.sync_all()),
+        Ok(mut file) => {
+            let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+            if written.is_err() {
+                // It was made just now. That it could not be written is what is told.
+                fs::remove_file(&path).ok();
+            }
+            written
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     };

@@ -17,7 +17,7 @@ use postern_domain::{InstanceId, Scope, SpoolEpoch, Timestamp};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{Connection as _, Sqlite, SqliteConnection, Transaction};
 
 use crate::Error;
 
@@ -121,6 +121,9 @@ impl Store {
                 .acquire_timeout(WRITE_WAIT)
                 .idle_timeout(None)
                 .max_lifetime(None)
+                // On a full disk SQLite ends a transaction by itself, and its ROLLBACK then fails: such a
+                // connection believes to be in a transaction for ever, and another takes its place.
+                .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         };
         let writer = pool(1).connect_with(options.clone()).await.map_err(failed)?;
         schema::migrate(&writer, path).await?;

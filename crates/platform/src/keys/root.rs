@@ -26,6 +26,9 @@ pub enum RootKeyError {
     /// The text is not a key.
     #[error("not a root key: expected 44 characters of base64, as postern-platform init writes them")]
     Malformed,
+    /// What is in the file is not a key.
+    #[error("the root key file {0} holds no key: restore it from its copy")]
+    Damaged(PathBuf),
     /// The system has no randomness.
     #[error("the system has no randomness for a key")]
     NoRandomness,
@@ -73,7 +76,9 @@ impl RootKey {
         if mode & 0o077 != 0 {
             return Err(RootKeyError::Permissions(path.to_owned()));
         }
-        Self::parse(&Zeroizing::new(std::fs::read_to_string(path).map_err(failed)?))
+        let text = Zeroizing::new(std::fs::read(path).map_err(failed)?);
+        let text = std::str::from_utf8(&text).map_err(|_| RootKeyError::Damaged(path.to_owned()))?;
+        Self::parse(text).map_err(|_| RootKeyError::Damaged(path.to_owned()))
     }
 
     /// Writes a new key file with mode 0600, on disk when this returns.
@@ -92,8 +97,12 @@ impl RootKey {
                 true => RootKeyError::Exists(path.to_owned()),
                 false => failed(error),
             })?;
-        file.write_all(text.as_bytes()).map_err(failed)?;
-        file.sync_all().map_err(failed)
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+        if written.is_err() {
+            // It was made just now, and half a key is none. That it could not be written is what is told.
+            std::fs::remove_file(path).ok();
+        }
+        written.map_err(failed)
     }
 
     pub(super) fn expose(&self) -> &[u8] {
