@@ -440,7 +440,7 @@ async fn each_kind_of_failure_has_its_exit_code_and_stable_code() -> anyhow::Res
         with(&changed("token", serde_json::Value::Null), 3, &["postern login"]).await?;
         with(&changed("expires", "2020-01-01T00:00:00Z".into()), 3, &["over"]).await?;
         with(&changed("platform", closed.to_string().into()), 6, &["platform"]).await?;
-        let other_pin = serde_json::json!([format!("sha256/{}", "A".repeat(43))]);
+        let other_pin = serde_json::json!([format!("sha256/{}=", "A".repeat(43))]);
         with(&changed("pins", other_pin), 1, &["did not prove itself"]).await?;
         with(&login[..login.len() / 2], 1, &["login.json is damaged"]).await?;
         with("\u{1b}[2J", 1, &["login.json is damaged"]).await?;

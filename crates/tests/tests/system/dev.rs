@@ -58,7 +58,10 @@ async fn once_verifies_every_leg_and_says_so() -> anyhow::Result<()> {
                 "{leg}"
             );
         }
-        for (leg, authority) in [(2, "Relay Server"), (3, "Gateway Server")] {
+        for (leg, authority) in [
+            (2, "Instance Relay PKI Server CA"),
+            (3, "Organization Gateway Server CA"),
+        ] {
             assert!(
                 legs[leg]["authority"]
                     .as_str()
