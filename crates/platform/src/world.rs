@@ -396,6 +396,5 @@ pub(crate) fn sign_claims(claims: &StatementClaims, key: &PrivateKey) -> String 
     let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims).unwrap());
     let signed = format!("{header}.{payload}");
     let blob = key.sign_raw(signed.as_bytes());
-    let signature = &blob[blob.len() - 64..];
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&blob[blob.len() - 64..]))
 }
